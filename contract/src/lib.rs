@@ -1,0 +1,1 @@
+//! What crosses between the programs, and nothing else.

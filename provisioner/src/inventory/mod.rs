@@ -1,0 +1,3 @@
+//! inventory.yaml: read, check, resolve.
+
+pub mod model;

@@ -1,0 +1,4 @@
+//! `sepctl`: turns a bare server into a trading droplet and operates it.
+
+pub mod inventory;
+pub mod secret;
