@@ -1,4 +1,14 @@
 //! `sepctl`: turns a bare server into a trading droplet and operates it.
 
+pub mod control;
+pub mod exchange;
+pub mod facts;
+pub mod failpoint;
+pub mod hash;
+pub mod host;
 pub mod inventory;
+pub mod machine;
+pub mod plan;
+pub mod resource;
 pub mod secret;
+pub mod ssh;

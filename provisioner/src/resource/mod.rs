@@ -1,0 +1,204 @@
+//! The vocabulary of a droplet: one kind of resource a file, each with its shape, its check and its apply.
+//!
+//! A check looks at the machine, never at a journal of what was done, and changes nothing. It is asked both for
+//! the plan, with what lies [`Ahead`], and right before and after the apply. Kinds do not know each other.
+
+mod ballast;
+mod certificate;
+mod directory;
+mod file;
+mod filesystem;
+mod firewall;
+mod mount;
+mod packages;
+mod postgres_cluster;
+mod postgres_config;
+mod postgres_database;
+mod postgres_role;
+mod release;
+mod schema;
+mod service;
+mod user;
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use ballast::Ballast;
+pub use certificate::Certificate;
+pub use directory::Directory;
+pub use file::{Absent, File, Text};
+pub use filesystem::Filesystem;
+pub use firewall::Firewall;
+pub use mount::Mount;
+pub use packages::Packages;
+pub use postgres_cluster::PostgresCluster;
+pub use postgres_config::PostgresConfig;
+pub use postgres_database::PostgresDatabase;
+pub use postgres_role::PostgresRole;
+pub use release::Release;
+pub use schema::{Migration, Schema};
+pub use service::{Ready, Service};
+pub use user::User;
+
+use crate::exchange::Ask;
+use crate::machine::{Machine, MachineError};
+use crate::plan::Action;
+
+/// What every kind can do.
+pub trait Kind {
+    /// Kind and name, such as `file /etc/sep/executor.yaml`; unique in a desired state.
+    fn id(&self) -> String;
+
+    /// `None`: as desired. An error: cannot be told, so the plan fails rather than taking it for unchanged.
+    fn check(&self, machine: &Machine, ahead: &Ahead) -> Result<Option<Finding>, MachineError>;
+
+    /// Makes it so. Called only where `check` found something; checked again afterwards.
+    fn apply(&self, machine: &Machine, workstation: &mut dyn Workstation) -> Result<(), ApplyError>;
+
+    /// systemd units that `check` will ask for, so that all are read at once.
+    fn units(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a check found to be different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub action: Action,
+    pub why: String,
+    /// As [`crate::plan::Change::diff`].
+    pub diff: Vec<String>,
+}
+
+impl Finding {
+    /// A finding without a diff.
+    pub fn new(action: Action, why: impl Into<String>) -> Self {
+        Self { action, why: why.into(), diff: Vec::new() }
+    }
+
+    /// With a diff.
+    pub fn with(action: Action, why: impl Into<String>, diff: Vec<String>) -> Self {
+        Self { action, why: why.into(), diff }
+    }
+}
+
+/// The ids of resources that the plan will have changed by the time a resource's turn comes.
+#[derive(Debug, Default)]
+pub struct Ahead(HashSet<String>);
+
+impl Ahead {
+    /// Notes a change.
+    pub fn add(&mut self, id: String) {
+        self.0.insert(id);
+    }
+
+    /// Whether that resource will have been changed.
+    pub fn changes(&self, id: &str) -> bool {
+        self.0.contains(id)
+    }
+
+    /// Whether a resource of that kind will have been changed.
+    pub fn changes_kind(&self, kind: &str) -> bool {
+        self.0.iter().any(|id| id.split(' ').next() == Some(kind))
+    }
+
+    /// Whether a resource that writes this path will have been changed.
+    pub fn writes(&self, path: &str) -> bool {
+        self.0.iter().any(|id| id.split_once(' ').is_some_and(|(_, name)| name == path))
+    }
+}
+
+/// What an apply may ask of the workstation.
+pub trait Workstation {
+    /// Waits for the workstation to do it.
+    fn ask(&mut self, ask: Ask) -> Result<(), MachineError>;
+}
+
+/// Why an apply failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The resource was put back to what it was before.
+    #[error("{0}")]
+    RolledBack(String),
+}
+
+/// Any resource.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Resource {
+    Absent(Absent),
+    Ballast(Ballast),
+    Certificate(Certificate),
+    Directory(Directory),
+    File(File),
+    Filesystem(Filesystem),
+    Firewall(Firewall),
+    Mount(Mount),
+    Packages(Packages),
+    PostgresCluster(PostgresCluster),
+    PostgresConfig(PostgresConfig),
+    PostgresDatabase(PostgresDatabase),
+    PostgresRole(PostgresRole),
+    Release(Release),
+    Schema(Schema),
+    Service(Service),
+    User(User),
+}
+
+impl Resource {
+    /// The kind behind it.
+    pub fn kind(&self) -> &dyn Kind {
+        match self {
+            Self::Absent(r) => r,
+            Self::Ballast(r) => r,
+            Self::Certificate(r) => r,
+            Self::Directory(r) => r,
+            Self::File(r) => r,
+            Self::Filesystem(r) => r,
+            Self::Firewall(r) => r,
+            Self::Mount(r) => r,
+            Self::Packages(r) => r,
+            Self::PostgresCluster(r) => r,
+            Self::PostgresConfig(r) => r,
+            Self::PostgresDatabase(r) => r,
+            Self::PostgresRole(r) => r,
+            Self::Release(r) => r,
+            Self::Schema(r) => r,
+            Self::Service(r) => r,
+            Self::User(r) => r,
+        }
+    }
+}
+
+macro_rules! into_resource {
+    ($($kind:ident),*) => {$(
+        impl From<$kind> for Resource {
+            fn from(resource: $kind) -> Self {
+                Self::$kind(resource)
+            }
+        }
+    )*};
+}
+
+into_resource!(
+    Absent,
+    Ballast,
+    Certificate,
+    Directory,
+    File,
+    Filesystem,
+    Firewall,
+    Mount,
+    Packages,
+    PostgresCluster,
+    PostgresConfig,
+    PostgresDatabase,
+    PostgresRole,
+    Release,
+    Schema,
+    Service,
+    User
+);
