@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Measures the three queries that must come back in under 1 ms at the 99th percentile, planning included:
+# the newest 500 candles of a series out of ten pairs and a year of M1, the pending signals, the open trades.
+#
+#   bench/queries.sh CONNINFO [SECONDS]
+#   bench/queries.sh 'host=/var/run/postgresql dbname=sep_bench' 15
+#
+# The database must carry the migrations and be empty of candles, signals and trades: it is filled here (about
+# 4 million rows, 900 MB) as sep_owner. Each query is then run by pgbench as the role that asks it in real life,
+# one after the other over one connection, parsed and planned anew each time (-M extended), so that a figure
+# holds planning, execution and the way through the socket. Prints a table; exits 1 when a goal is missed.
+set -euo pipefail
+
+conninfo=${1:?usage: bench/queries.sh CONNINFO [SECONDS]}
+seconds=${2:-15}
+goal_us=1000
+pgbench=$(command -v pgbench || ls -1 /usr/lib/postgresql/*/bin/pgbench 2>/dev/null | tail -n 1)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+as() { # ROLE, psql arguments...
+    local role=$1
+    shift
+    psql "$conninfo user=$role" -qXAt -v ON_ERROR_STOP=1 "$@"
+}
+
+found=$(as sep_owner -c "select (select count(*) from candle_extents)
+    + (select count(*) from trading_signals) + (select count(*) from trade_executions)")
+if [ "$found" != 0 ]; then
+    echo "bench/queries.sh: the database holds candles, signals or trades already; expected an empty one made for this" >&2
+    exit 2
+fi
+
+echo "loading ten pairs x one year of M1 and what lies around it ..." >&2
+started=$SECONDS
+# Trading hours: from Sunday 22:00 to Friday 22:00 UTC, and one minute in fifty without a trade. The year ends
+# on the last Wednesday noon, so that the full series look the same whenever this runs.
+for number in 1 2 3 4 5 6 7 8 9 10; do
+    as sep_owner -v n="$number" <<'SQL'
+insert into market_candles
+select p.pair, 'M1', t, k, k + 9, k - 8, k + 3, k + 12, k + 22, k + 4, k + 15, (i % 150)::int
+from (select pair, row_number() over (order by pair) as rank from trading_pairs) p,
+     (select date_trunc('week', now()) - interval '4 days 12 hours' as at) e,
+     generate_series(0, 366 * 1440) i,
+     lateral (select e.at - make_interval(mins => i) as t, 110000 + (3000 * sin(i / 7000.0))::int + i % 40 as k) x
+where p.rank = :n and t > e.at - interval '1 year' and i % 50 <> 7
+  and (extract(isodow from t), t::time) not between (5, time '22:00') and (7, time '21:59');
+SQL
+done
+# Three further series for which the first window is not enough: one that ends an hour after a weekend, one
+# with a hole of 40 days within the newest 500 candles, one with no more than 120 candles at all.
+as sep_owner <<'SQL'
+insert into market_candles
+select s.pair, 'M1', t, 90000, 90009, 89992, 90003, 90012, 90022, 90004, 90015, 1
+from (select date_trunc('week', now()) - interval '7 days' as monday) m,
+     (values ('USD_CAD', -120, -60), ('USD_CAD', -10000, -3000), ('USD_CHF', -100, 0), ('USD_CHF', -60000, -57700),
+             ('USD_JPY', -120, 0)) s(pair, first, last),
+     generate_series(s.first, s.last) i, lateral (select m.monday + make_interval(mins => i) as t) x
+where s.pair in (select pair from trading_pairs order by pair offset 10);
+
+-- 300,000 signals of a year, all decided but the newest 20; 50,000 closed trades and 10 open ones.
+insert into trading_signals (account, strategy, pair, timeframe, bar_close, side, confidence, metrics, stop, target,
+                             expires_at, model_hash, content_hash, received_at)
+select 'primary', 'qfh', 'EUR_USD', 'M1', t, 'buy', 0.7, '{"entropy": 0.5}', 1.0, 1.2, t + interval '5 minutes',
+       sha256('model'), sha256(i::text::bytea), t
+from generate_series(1, 300000) i, lateral (select date_trunc('minute', now()) - make_interval(mins => i) as t) x
+order by i desc;
+insert into signal_decisions (signal_id, account, strategy, decision, reason_code, reason, mode, release, decided_at)
+select id, account, strategy, 'would_enter', 'would_enter', 'benchmark', 'observe', 'dev', received_at
+from trading_signals order by bar_close limit 299980;
+insert into trade_executions (account, strategy, pair, signal_id, mode, client_id, side, state, requested_units,
+                              filled_units, stop, target, entry_price, exit_price, realized_pl, broker_trade_id,
+                              opened_at, closed_at)
+select account, strategy, pair, id, 'practice', 'bench-' || id, side,
+       case when n <= 10 then 'open' else 'closed' end, 1000, 1000, stop, target, 1.1,
+       case when n > 10 then 1.11 end, case when n > 10 then 1 end, id, received_at,
+       case when n > 10 then received_at end
+from (select *, row_number() over (order by id desc) as n from trading_signals) s where n <= 50010;
+vacuum (analyze) market_candles, trading_signals, signal_decisions, trade_executions;
+SQL
+echo "loaded in $((SECONDS - started)) s; $seconds s for each query" >&2
+
+failed=0
+measure() { # NAME ROLE ROWS-EXPECTED SQL
+    local name=$1 role=$2 expected=$3 sql=$4 rows figures
+    rows=$(as "$role" -c "select count(*) from (${sql//:p/1}) q")
+    if [ "$rows" != "$expected" ]; then
+        echo "bench/queries.sh: '$name' returned $rows rows, expected $expected" >&2
+        exit 1
+    fi
+    printf '\\set p random(1, 10)\n%s;\n' "$sql" >"$work/query.sql"
+    rm -f "$work"/log.*
+    # A hundred transactions that are not counted: a new connection reads its catalogs first.
+    (cd "$work" && "$pgbench" -n -M extended -f query.sql -l --log-prefix=log -T "$seconds" \
+        "$conninfo user=$role" >/dev/null 2>pgbench.err) || { cat "$work/pgbench.err" >&2; exit 1; }
+    figures=$(cat "$work"/log.* | tail -n +101 | awk '{ print $3 }' | sort -n | awk -v name="$name" -v role="$role" \
+        -v goal="$goal_us" '{ v[NR] = $1 } END {
+            p50 = v[int(NR * 0.50) + 1]; p99 = v[int(NR * 0.99) + 1]
+            printf "%-44s %-13s %8d %7d %7d %7d  %s\n", name, role, NR, p50, p99, v[NR], (p99 < goal ? "ok" : "MISSED")
+        }')
+    echo "$figures"
+    case $figures in *MISSED) failed=1 ;; esac
+}
+
+newest() { echo "select * from newest_candles((select pair from trading_pairs order by pair offset $1 limit 1), 'M1', 500)"; }
+printf '%-44s %-13s %8s %7s %7s %7s\n' query role runs p50_us p99_us max_us
+measure 'newest 500 candles, ten pairs' sep_executor 500 "$(newest ':p - 1')"
+measure 'newest 500, an hour after a weekend' sep_executor 500 "$(newest "(select count(*) from trading_pairs where pair < 'USD_CAD')")"
+measure 'newest 500, over a hole of 40 days' sep_executor 500 "$(newest "(select count(*) from trading_pairs where pair < 'USD_CHF')")"
+measure 'newest 500 of a series of 121' sep_executor 121 "$(newest "(select count(*) from trading_pairs where pair < 'USD_JPY')")"
+measure 'newest 500 candles, ten pairs' sep_sync 500 "$(newest ':p - 1')"
+measure 'pending signals' sep_executor 20 \
+    "select * from trading_signals where account = 'primary' and decided_at is null order by id limit 500"
+measure 'open trades' sep_executor 10 'select * from v_open_trades'
+measure 'open trades' sep_readonly 10 'select * from v_open_trades'
+exit "$failed"
