@@ -67,6 +67,7 @@ pub enum Event {
     },
     Applied {
         index: usize,
+        resource: String,
         seconds: f64,
     },
     /// The first failure ends the run; what was applied before it stays.

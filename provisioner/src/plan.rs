@@ -16,6 +16,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// In the words of a plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Remove => "remove",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+        }
+    }
+
     /// One sign before the resource's name, as in a diff.
     pub fn sign(self) -> char {
         match self {

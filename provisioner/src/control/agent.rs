@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use object::LittleEndian;
 use object::elf::FileHeader64;
-use object::read::elf::{FileHeader, SectionHeader as _};
+use object::read::elf::FileHeader;
 
 use super::ControlError;
+use crate::desired::AGENTS;
 use crate::facts::{Bootstrap, Facts};
 use crate::hash;
 
-/// Where the host keeps versions of `sepctl`, root's own, one folder a hash.
-pub const AGENTS: &str = "/opt/sep/agent";
 /// Free space that the upload and the packages of a first deployment need.
 const NEEDED_FREE: u64 = 1024 * 1024 * 1024;
 /// First line of the answer where the binary is missing; a frame never begins like this.

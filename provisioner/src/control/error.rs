@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use crate::exchange::{FrameError, Refusal};
+use crate::render::RenderError;
+use crate::secret::SecretError;
 use crate::ssh::SshError;
 
 /// Errors of the workstation's side.
@@ -12,6 +14,12 @@ pub enum ControlError {
     Ssh(#[from] SshError),
     #[error("{}: {source}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the executor's binary {}: {source}", .path.display())]
+    Executor { path: PathBuf, source: std::io::Error },
+    #[error("{what}: {source}")]
+    Secret { what: String, source: SecretError },
+    #[error(transparent)]
+    Render(#[from] RenderError),
     #[error("{host}: found {found}, expected {expected}")]
     Preflight { host: String, found: String, expected: String, hint: String },
     #[error("{host}: the shell did not answer as one; found: {found}")]
@@ -26,6 +34,10 @@ pub enum ControlError {
     Ended { host: String, status: String, during: String, said: String },
     #[error("{host}: nothing came from the host for {seconds} s while {during}")]
     Silent { host: String, seconds: u64, during: String },
+    #[error("{host}: {reason}")]
+    Answer { host: String, reason: String },
+    #[error("{host}: sepctl is not on the host")]
+    NotDeployed { host: String },
     #[error("{host}: {message}")]
     Refused { host: String, kind: Refusal, message: String },
     #[error("{host}: {resource}: {message}")]
@@ -37,7 +49,11 @@ impl ControlError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ssh(error) => error.hint(),
+            Self::Executor { .. } => Some(
+                "build it with `cargo build --release -p sep-executor`, or name it as `executor.binary` in the inventory".into(),
+            ),
             Self::Preflight { hint, .. } => Some(hint.clone()),
+            Self::NotDeployed { .. } => Some("run `sepctl deploy` first".into()),
             Self::NoShell { .. } => {
                 Some("the login shell of `ssh.user` must be a POSIX shell that prints nothing of its own".into())
             }

@@ -30,22 +30,15 @@ fn runner() -> Runner {
 }
 
 /// Applies what is pending, each migration in a transaction of its own.
-pub async fn run(
-    connection: &Connection,
-    socket: &str,
-    database: &str,
-    role: &str,
-) -> Result<(), String> {
+pub async fn run(connection: &Connection, socket: &str, database: &str, role: &str) -> Result<(), String> {
     let mut client = connect(connection, socket, database, role).await?;
-    let report = runner()
-        .set_abort_divergent(true)
-        .set_abort_missing(true)
-        .run_async(&mut client)
-        .await
-        .map_err(|e| {
-            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
-            format!("a migration of {database} failed: {e}: {cause}")
-        })?;
+    let report =
+        runner().set_abort_divergent(true).set_abort_missing(true).run_async(&mut client).await.map_err(
+            |e| {
+                let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+                format!("a migration of {database} failed: {e}: {cause}")
+            },
+        )?;
     drop(report);
     Ok(())
 }

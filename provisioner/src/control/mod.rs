@@ -2,13 +2,19 @@
 
 pub mod agent;
 mod apply;
+mod call;
 mod error;
+mod examine;
 pub mod migrate;
+mod prepare;
 mod session;
 
 pub use agent::Agent;
 pub use apply::{Blobs, apply};
+pub use call::{call, quote};
 pub use error::ControlError;
+pub use examine::{Examined, examine};
+pub use prepare::Prepared;
 pub use session::{Session, encode_desired};
 
 use crate::exchange::Event;

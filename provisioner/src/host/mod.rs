@@ -5,6 +5,7 @@
 
 mod facts;
 mod lock;
+pub mod status;
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -196,7 +197,7 @@ fn bring_about(
         }
         Err(error) => return failed(error.to_string()),
     }
-    wire.event(Event::Applied { index, seconds: start.elapsed().as_secs_f64() })?;
+    wire.event(Event::Applied { index, resource: kind.id(), seconds: start.elapsed().as_secs_f64() })?;
     Ok(Outcome::Applied)
 }
 

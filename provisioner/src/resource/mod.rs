@@ -9,6 +9,7 @@ mod directory;
 mod file;
 mod filesystem;
 mod firewall;
+mod link;
 mod mount;
 mod packages;
 mod postgres_cluster;
@@ -30,13 +31,14 @@ pub use directory::Directory;
 pub use file::{Absent, File, Text};
 pub use filesystem::Filesystem;
 pub use firewall::Firewall;
+pub use link::Link;
 pub use mount::Mount;
 pub use packages::Packages;
 pub use postgres_cluster::PostgresCluster;
 pub use postgres_config::PostgresConfig;
 pub use postgres_database::PostgresDatabase;
 pub use postgres_role::PostgresRole;
-pub use release::Release;
+pub use release::{Release, status as api_status};
 pub use schema::{Migration, Schema};
 pub use service::{Ready, Service};
 pub use user::User;
@@ -136,6 +138,7 @@ pub enum Resource {
     File(File),
     Filesystem(Filesystem),
     Firewall(Firewall),
+    Link(Link),
     Mount(Mount),
     Packages(Packages),
     PostgresCluster(PostgresCluster),
@@ -159,6 +162,7 @@ impl Resource {
             Self::File(r) => r,
             Self::Filesystem(r) => r,
             Self::Firewall(r) => r,
+            Self::Link(r) => r,
             Self::Mount(r) => r,
             Self::Packages(r) => r,
             Self::PostgresCluster(r) => r,
@@ -191,6 +195,7 @@ into_resource!(
     File,
     Filesystem,
     Firewall,
+    Link,
     Mount,
     Packages,
     PostgresCluster,

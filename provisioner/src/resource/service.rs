@@ -109,7 +109,7 @@ impl Kind for Service {
             return Ok(Some(Finding::new(action, format!("{path} changes"))));
         }
         if unit.needs_daemon_reload {
-            return Ok(Some(Finding::new(action, "its unit file has changed")));
+            return Ok(Some(Finding::new(Action::Update, "systemd has not read its newest unit file")));
         }
         if self.enabled.is_some_and(|wanted| wanted != (unit.file == "enabled")) {
             let lines = vec![format!("-{}", unit.file), "+enabled".into()];

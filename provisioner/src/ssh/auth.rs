@@ -16,9 +16,8 @@ use super::{SshError, Target};
 /// A key named in the inventory is the only one offered; otherwise the agent's keys come first, then
 /// ~/.ssh/id_ed25519, id_ecdsa and id_rsa.
 pub(super) async fn authenticate(handle: &mut Handle<Client>, target: &Target) -> Result<(), SshError> {
-    let broken = |source| {
-        SshError::broken(&target.host, format!("authenticating as `{}`", target.user), source)
-    };
+    let broken =
+        |source| SshError::broken(&target.host, format!("authenticating as `{}`", target.user), source);
     let mut tried = Vec::new();
     if let Some(path) = &target.identity {
         let key = load(path)?;

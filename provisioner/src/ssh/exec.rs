@@ -44,9 +44,10 @@ impl Exec {
     /// Sends bytes to the command's standard input.
     pub async fn send(&self, bytes: &[u8]) -> Result<(), SshError> {
         for chunk in bytes.chunks(CHUNK) {
-            self.write.data_bytes(chunk.to_vec()).await.map_err(|source| {
-                SshError::broken(&self.host, "sending to a command", source)
-            })?;
+            self.write
+                .data_bytes(chunk.to_vec())
+                .await
+                .map_err(|source| SshError::broken(&self.host, "sending to a command", source))?;
         }
         Ok(())
     }
