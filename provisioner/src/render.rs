@@ -62,7 +62,7 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let rendered = environment
-            .render_named_str(&name, text, minijinja::Value::from_serialize(values))
+            .render_named_str(&name, text, minijinja::Value::from(minijinja::value::Serde(values)))
             .map_err(|source| RenderError::Template { path: name.clone(), source })?;
         // The engine drops the last newline of a template.
         Ok(format!("{}\n", rendered.trim_end_matches('\n')))
