@@ -5,7 +5,6 @@
 //! what the columns mean. Whatever bytes come in, an error comes out, never a panic.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +19,11 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescriptor, ColumnPath};
 
+mod guard;
+mod seal;
+
+/// What every Parquet file begins with.
+const MAGIC: &[u8] = b"PAR1";
 /// No table of ours is larger; a file that claims more is damaged.
 const MAX_ROWS: usize = 50_000_000;
 /// Rows read at a time.
@@ -75,6 +79,10 @@ pub(crate) struct Table {
 /// Why bytes are no table of the form asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
+    #[error("not a Parquet file: it begins with '{found}' and has {size} bytes")]
+    NotParquet { found: String, size: usize },
+    #[error("truncated or damaged: its checksum is not that of its {size} bytes. Get or write it again.")]
+    SealBroken { size: usize },
     #[error("not readable as Parquet (truncated, damaged or another format): {detail}")]
     Unreadable { detail: String },
     #[error("column {column} is missing")]
@@ -183,6 +191,7 @@ pub(crate) fn encode(
     }
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))
         .map_err(unwritable)?;
+    writer.write_all(&seal::ROOM).map_err(|error| unwritable(error.into()))?;
     let mut group = writer.next_row_group().map_err(unwritable)?;
     for (field, values) in fields.iter().zip(columns) {
         let mut column = group
@@ -205,7 +214,9 @@ pub(crate) fn encode(
         column.close().map_err(unwritable)?;
     }
     group.close().map_err(unwritable)?;
-    writer.into_inner().map_err(unwritable)
+    let mut bytes = writer.into_inner().map_err(unwritable)?;
+    seal::set(&mut bytes);
+    Ok(bytes)
 }
 
 /// A table from Parquet bytes.
@@ -213,8 +224,13 @@ pub(crate) fn decode(
     bytes: &[u8],
     fields_of: impl FnOnce(&BTreeMap<String, String>) -> Vec<Field>,
 ) -> Result<Table, TableError> {
+    if !bytes.starts_with(MAGIC) {
+        let found = String::from_utf8_lossy(bytes.get(..MAGIC.len()).unwrap_or(bytes)).into_owned();
+        return Err(TableError::NotParquet { found, size: bytes.len() });
+    }
+    seal::check(bytes)?;
     // The Parquet library is not written for hostile bytes; a panic of its own means a damaged file.
-    catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, fields_of))).unwrap_or_else(|_| {
+    guard::quietly(|| decode_unguarded(bytes, fields_of)).unwrap_or_else(|| {
         Err(TableError::Unreadable { detail: "the contents contradict one another".into() })
     })
 }
@@ -391,3 +407,6 @@ fn text(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

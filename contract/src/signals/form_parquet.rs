@@ -229,6 +229,6 @@ mod tests {
     #[test]
     fn other_bytes_are_refused_by_name() {
         let error = read_parquet(b"account,strategy\n", "x.parquet").unwrap_err().to_string();
-        assert!(error.starts_with("x.parquet: not readable as Parquet"), "{error}");
+        assert!(error.starts_with("x.parquet: not a Parquet file: it begins with 'acco'"), "{error}");
     }
 }
