@@ -26,9 +26,14 @@ impl Failure {
         Self { code: 2, ..Self::new(message) }
     }
 
-    /// `plan --check` found changes. Says nothing: the plan has said it.
+    /// `plan --check` found changes; the plan has said which.
     pub fn drift() -> Self {
-        Self { code: 3, ..Self::new("") }
+        Self::silent(3)
+    }
+
+    /// Whoever failed has said so.
+    pub fn silent(code: u8) -> Self {
+        Self { code, ..Self::new("") }
     }
 
     /// What to do about it.

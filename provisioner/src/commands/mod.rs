@@ -4,7 +4,10 @@ pub mod backup;
 pub mod deploy;
 mod host;
 pub mod plan;
+pub mod psql;
+pub mod ssh;
 pub mod status;
+pub mod sync;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -55,7 +58,10 @@ pub enum Verb {
     Plan(plan::PlanArgs),
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
+    Sync(sync::SyncArgs),
     Backup(backup::BackupArgs),
+    Psql(psql::PsqlArgs),
+    Ssh(ssh::SshArgs),
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -99,6 +105,9 @@ fn dispatch(cli: Cli, door: &mut Door) -> Result<(), Failure> {
         Verb::Deploy(args) => block_on(deploy::cmd_deploy(global, args, door)),
         Verb::Status(args) => block_on(status::cmd_status(global, args, door)),
         Verb::Backup(args) => block_on(backup::cmd_backup(global, args, door)),
+        Verb::Sync(args) => block_on(sync::cmd_sync(global, args, door)),
+        Verb::Psql(args) => block_on(psql::cmd_psql(global, args, door)),
+        Verb::Ssh(args) => block_on(ssh::cmd_ssh(global, args, door)),
         Verb::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "sepctl", &mut door.out);
             Ok(door.out.flush()?)

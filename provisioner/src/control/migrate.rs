@@ -1,8 +1,8 @@
 //! Migrations: run by refinery from here, over a forwarded socket, as the schema's owner.
 
 use refinery::Runner;
-use tokio_postgres::NoTls;
 
+use super::database::connect;
 use crate::resource::Migration;
 use crate::ssh::Connection;
 
@@ -31,7 +31,7 @@ fn runner() -> Runner {
 
 /// Applies what is pending, each migration in a transaction of its own.
 pub async fn run(connection: &Connection, socket: &str, database: &str, role: &str) -> Result<(), String> {
-    let mut client = connect(connection, socket, database, role).await?;
+    let mut client = connect(connection, socket, database, role).await.map_err(|e| e.to_string())?;
     let report =
         runner().set_abort_divergent(true).set_abort_missing(true).run_async(&mut client).await.map_err(
             |e| {
@@ -41,23 +41,4 @@ pub async fn run(connection: &Connection, socket: &str, database: &str, role: &s
         )?;
     drop(report);
     Ok(())
-}
-
-/// A client of the host's PostgreSQL as `role`; pg_ident lets the SSH user be it.
-pub async fn connect(
-    connection: &Connection,
-    socket: &str,
-    database: &str,
-    role: &str,
-) -> Result<tokio_postgres::Client, String> {
-    let stream = connection.unix_stream(socket).await.map_err(|e| e.to_string())?;
-    let mut config = tokio_postgres::Config::new();
-    config.user(role).dbname(database).application_name("sepctl");
-    let (client, driver) = config.connect_raw(stream, NoTls).await.map_err(|e| match e.as_db_error() {
-        Some(db) => format!("PostgreSQL does not let `{role}` into {database}: {}", db.message()),
-        None => format!("cannot talk to PostgreSQL at {socket}: {e}"),
-    })?;
-    // Ends with the client, or with the connection, whose error then comes up in the client's calls.
-    tokio::spawn(async move { drop(driver.await) });
-    Ok(client)
 }

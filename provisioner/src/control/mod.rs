@@ -3,10 +3,12 @@
 pub mod agent;
 mod apply;
 mod call;
+pub mod database;
 mod error;
 mod examine;
 pub mod migrate;
 mod prepare;
+mod push;
 mod session;
 
 pub use agent::Agent;
@@ -15,6 +17,7 @@ pub use call::{call, quote};
 pub use error::ControlError;
 pub use examine::{Examined, examine};
 pub use prepare::Prepared;
+pub use push::{PushError, Pushed, push};
 pub use session::{Session, encode_desired};
 
 use crate::exchange::Event;

@@ -81,21 +81,16 @@ impl Connection {
         Ok(Exec::new(channel, &self.target.host))
     }
 
-    /// Starts a command on a terminal of its own, for a person.
+    /// A shell on a terminal of its own, for a person.
     pub async fn exec_terminal(
         &self,
-        command: Option<&str>,
         term: &str,
-        size: (u32, u32),
+        (columns, rows): (u32, u32),
     ) -> Result<Channel<client::Msg>, SshError> {
         let channel = self.session_channel().await?;
-        let pty = channel.request_pty(false, term, size.0, size.1, 0, 0, &[]).await;
+        let pty = channel.request_pty(false, term, columns, rows, 0, 0, &[]).await;
         self.broken("asking for a terminal", pty)?;
-        let started = match command {
-            Some(command) => channel.exec(true, command).await,
-            None => channel.request_shell(true).await,
-        };
-        self.broken("starting a shell", started)?;
+        self.broken("starting a shell", channel.request_shell(true).await)?;
         Ok(channel)
     }
 

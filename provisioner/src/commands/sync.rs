@@ -1,0 +1,94 @@
+//! `sepctl sync`: signals from the workstation to the droplet.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sep_contract::SignalBatch;
+use sep_contract::signals::{read_csv, read_parquet};
+use serde_json::json;
+
+use super::Global;
+use crate::control::{Pushed, database, push};
+use crate::desired::{REHEARSAL, TRADING};
+use crate::door::{Door, Failure, Tint};
+use crate::machine::socket;
+use crate::ssh::{Connection, Target};
+
+/// Push signals to the droplet, each exactly once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sepctl sync data/signals/2026-11-21.parquet
+  sepctl sync --rehearsal signals.csv
+
+A file is stored whole or not at all. The same file, or the same signals in another file, change nothing; a signal
+whose key is stored with other content is a conflict, and is named.")]
+pub struct SyncArgs {
+    /// Parquet or CSV files of signals
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Into the rehearsal database, for the simulator
+    #[arg(long)]
+    rehearsal: bool,
+}
+
+/// Pushes every file; all are read and checked before the first is sent.
+pub async fn cmd_sync(global: &Global, args: &SyncArgs, door: &mut Door) -> Result<(), Failure> {
+    let host = global.host(door)?;
+    let batches =
+        args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let connection = Connection::open(&Target::of(&host)).await?;
+    let name = if args.rehearsal { REHEARSAL } else { TRADING };
+    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", host.name));
+    let client = database::connect(&connection, &socket(host.postgres.port), name, "sep_sync")
+        .await
+        .map_err(|e| failed(&e).hint("has this host been deployed? `sepctl status` shows its services"))?;
+    let mut documents = Vec::new();
+    for (file, batch) in batches {
+        crate::failpoint::hit("sync-before-push");
+        let pushed = push(&client, &batch).await.map_err(|e| {
+            failed(&format!("{}: {e}", file.display()))
+                .hint("nothing of this file was stored; run the command again after mending the cause")
+        })?;
+        crate::failpoint::hit("sync-after-push");
+        if door.json {
+            documents.push(json!({
+                "file": file, "batch": batch.batch_id().to_string(), "signals": batch.signals().len(),
+                "inserted": pushed.inserted, "duplicates": pushed.duplicates,
+                "already_applied": pushed.already_applied,
+            }));
+        } else {
+            show(door, file, &pushed)?;
+        }
+    }
+    connection.close().await;
+    if door.json {
+        door.document(&json!({ "host": host.name, "database": name, "files": documents }))?;
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<SignalBatch, Failure> {
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|e| Failure::new(format!("{name}: {e}")))?;
+    let batch = match file.extension().and_then(|e| e.to_str()) {
+        Some("parquet") => read_parquet(&bytes, &name),
+        Some("csv") => {
+            let text = String::from_utf8(bytes)
+                .map_err(|e| Failure::new(format!("{name}: found bytes that are no UTF-8 text: {e}")))?;
+            read_csv(&text, &name)
+        }
+        _ => return Err(Failure::usage(format!("{name}: expected a file that ends in .parquet or .csv"))),
+    };
+    batch.map_err(|e| Failure::new(e.to_string()).hint("nothing was sent; mend the file and run it again"))
+}
+
+fn show(door: &mut Door, file: &Path, pushed: &Pushed) -> Result<(), Failure> {
+    let text = if pushed.already_applied {
+        door.tint(Tint::Faint, "already applied, nothing changed")
+    } else {
+        let stored = door.tint(Tint::Good, &format!("{} stored", pushed.inserted));
+        format!("{stored}, {} known before", pushed.duplicates)
+    };
+    Ok(writeln!(door.out, "{}: {text}", file.display())?)
+}
