@@ -10,6 +10,7 @@ pub mod facts;
 pub mod failpoint;
 pub mod hash;
 pub mod host;
+pub mod commands;
 pub mod inventory;
 pub mod machine;
 pub mod plan;

@@ -85,6 +85,23 @@ pub fn settings(memory_bytes: u64, cores: u32, pg: &Postgres) -> BTreeMap<String
     settings
 }
 
+/// A value as postgresql.conf wants it: bare where its grammar takes a word (`lz4`), a number (`1.1`) or a
+/// number with a unit (`64MB`), else in single quotes.
+pub fn quoted(value: &str) -> String {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let word = value.starts_with(|c: char| c.is_ascii_alphabetic())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let amount = digits(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()));
+    let decimal = value.split_once('.').is_some_and(|(whole, fraction)| digits(whole) && digits(fraction));
+    let negative = value.strip_prefix('-').is_some_and(digits);
+    if word || amount || decimal || negative {
+        value.to_owned()
+    } else {
+        // Within quotes the file takes backslashes as escapes.
+        format!("'{}'", value.replace('\\', r"\\").replace('\'', "''"))
+    }
+}
+
 /// What one sort may use: 13/64 of the memory over everyone who may sort at once, which is the design's
 /// 64 MB for 8 GB, 24 connections and 2 cores; never more than 1/128 of the memory, so that few
 /// connections do not tempt the planner into a handful of giant hashes.
@@ -163,6 +180,26 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_where_the_file_needs_it() {
+        let table = [
+            ("64MB", "64MB"),
+            ("1.1", "1.1"),
+            ("-1", "-1"),
+            ("lz4", "lz4"),
+            ("", "''"),
+            ("127.0.0.1", "'127.0.0.1'"),
+            ("scram-sha-256", "'scram-sha-256'"),
+            ("%m [%p] ", "'%m [%p] '"),
+            ("it's", "'it''s'"),
+            (r"a\b", r"'a\\b'"),
+            ("1a2", "'1a2'"),
+        ];
+        for (value, expected) in table {
+            assert_eq!(quoted(value), expected);
         }
     }
 

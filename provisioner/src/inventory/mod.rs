@@ -13,6 +13,7 @@ mod positions;
 pub mod problem;
 mod resolve;
 mod shape;
+pub mod shown;
 mod spec;
 #[cfg(test)]
 mod tests;

@@ -140,3 +140,33 @@ fn expected_in_words(expected: &str) -> String {
     }
     .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inventory::{Origin, parse};
+
+    use super::*;
+
+    /// Damages a whole inventory in many places: each time it is read or refused with words, and no
+    /// reader panics.
+    #[test]
+    fn damaged_files_are_read_or_refused() {
+        const TEXT: &str = include_str!("../../../inventory.yaml");
+        let origin = Origin { file: Path::new("i.yaml"), folder: Path::new("/"), home: None };
+        let mut refused = 0;
+        for (step, (at, _)) in TEXT.char_indices().enumerate().filter(|(step, _)| step % 5 == 0) {
+            let (before, after) = TEXT.split_at(at);
+            let bad =
+                ["", "\t", "*", "&a ", ": ", "\"", "{", "[", "\n", "!x ", "<<: ", "\u{0}", "ß", "- ", "? "];
+            let damaged = [format!("{before}{}{after}", bad[step / 5 % bad.len()]), before.to_owned()];
+            for text in damaged {
+                if let Err(errors) = parse(&text, &origin) {
+                    refused += 1;
+                    assert!(!errors.0.is_empty());
+                    assert!(errors.0.iter().all(|error| error.to_string().len() > "i.yaml: ".len()));
+                }
+            }
+        }
+        assert!(refused > 200, "the damage is real: {refused}");
+    }
+}
