@@ -1,0 +1,51 @@
+//! The door that every error leaves by: its text, and the exit code it means.
+
+use std::io;
+
+use crate::import::ImportError;
+use crate::output::{Terminal, Tone};
+use crate::store::StoreError;
+
+/// Exit code of a command that did its work.
+pub const OK: u8 = 0;
+/// Exit code of a command that failed, or that found errors.
+pub const FAILED: u8 = 1;
+/// Exit code of arguments that make no sense.
+pub const USAGE: u8 = 2;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write to the terminal: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CommandError {
+    /// The exit code it means. A reader that goes away (`| head`) is no failure.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => OK,
+            _ => FAILED,
+        }
+    }
+
+    /// Says what is wrong on stderr.
+    pub fn report(&self, terminal: &mut Terminal) {
+        if self.code() == OK {
+            return;
+        }
+        let heading = terminal.paint(Tone::Error, "error:");
+        // Where stderr is gone there is nobody left to tell.
+        let _ = terminal.say(&format!("{heading} {self}"));
+        if matches!(self, Self::Import(_)) {
+            let _ = terminal.say("Nothing was written.");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What `show` shows.
+
+use serde_json::json;
+
+use crate::sandbox::{Sandbox, minutes};
+
+#[test]
+fn coverage_and_the_newest_bars_across_months() {
+    let sandbox = Sandbox::new("show");
+    sandbox.put("2025-07", &minutes("2025-07-31T23:00:00Z", 60));
+    let mut august = minutes("2025-08-01T00:00:00Z", 2);
+    august.provenance.assumed_spread = true;
+    sandbox.put("2025-08", &august);
+    assert_eq!(
+        sandbox.ok("show"),
+        "PAIR     TIMEFRAME  MONTHS  BARS  FIRST                 LAST                  SOURCE  MARKS\n\
+         EUR_USD  M1              2    62  2025-07-31T23:00:00Z  2025-08-01T00:01:00Z  made    spread assumed\n"
+    );
+    let out = sandbox.ok("show EUR_USD M1 -n 3");
+    let bars: Vec<&str> = out.lines().skip(4).collect();
+    assert_eq!(
+        bars,
+        [
+            "2025-07-31T23:59:00Z   1.10010  1.10019  1.10002  1.10013   1.10022  1.10031  1.10014  1.10025      40",
+            "2025-08-01T00:00:00Z   1.10000  1.10009  1.09992  1.10003   1.10012  1.10021  1.10004  1.10015      40",
+            "2025-08-01T00:01:00Z   1.10007  1.10016  1.09999  1.10010   1.10019  1.10028  1.10011  1.10022      40",
+        ]
+    );
+    assert!(!out.contains('\x1b'), "no colours where there is no terminal");
+}
+
+#[test]
+fn json_for_machines() {
+    let sandbox = Sandbox::new("show-json");
+    sandbox.put("2025-07", &minutes("2025-07-31T23:00:00Z", 60));
+    let found: serde_json::Value = serde_json::from_str(&sandbox.ok("show EUR_USD M1 -n 1 --json")).unwrap();
+    assert_eq!(
+        found,
+        json!({
+            "series": [{
+                "pair": "EUR_USD", "timeframe": "M1", "months": 1, "candles": 60,
+                "first": "2025-07-31T23:00:00Z", "last": "2025-07-31T23:59:00Z", "sources": ["made"],
+                "synthetic": false, "assumed_spread": false, "crossed_kept": false
+            }],
+            "candles": [{
+                "time": "2025-07-31T23:59:00Z", "volume": 40,
+                "bid": ["1.10010", "1.10019", "1.10002", "1.10013"],
+                "ask": ["1.10022", "1.10031", "1.10014", "1.10025"]
+            }]
+        })
+    );
+    let empty: serde_json::Value = serde_json::from_str(&sandbox.ok("show GBP_USD --json")).unwrap();
+    assert_eq!(empty, json!({ "series": [] }));
+}
+
+#[test]
+fn an_empty_store_is_no_failure() {
+    let sandbox = Sandbox::new("show-empty");
+    for words in ["show", "check"] {
+        let answer = sandbox.run(words);
+        assert_eq!((answer.code, answer.out.as_str()), (0, ""), "{words}");
+        assert_eq!(answer.err, "no candles in data/candles\n");
+    }
+    assert!(sandbox.run("import --help").out.contains("Examples:"));
+}
