@@ -1,0 +1,3 @@
+//! The verbs of `sepctl`, one a file.
+
+pub mod sandbox;
