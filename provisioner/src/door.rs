@@ -2,9 +2,12 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::commands::init::InitError;
+use crate::commands::inventory::InventoryCommandError;
 use crate::control::{ControlError, Talk};
 use crate::exchange::Event;
 use crate::inventory::{HostError, InventoryErrors};
+use crate::sandbox::SandboxError;
 
 /// How a command ended, when not well.
 #[derive(Debug)]
@@ -65,6 +68,28 @@ impl From<InventoryErrors> for Failure {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl From<InventoryCommandError> for Failure {
+    fn from(error: InventoryCommandError) -> Self {
+        match error {
+            InventoryCommandError::Inventory(errors) => errors.into(),
+            InventoryCommandError::Host(error) => error.into(),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::new(error.to_string())
     }
 }
 

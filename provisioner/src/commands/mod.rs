@@ -3,8 +3,11 @@
 pub mod backup;
 pub mod deploy;
 mod host;
+pub mod init;
+pub mod inventory;
 pub mod plan;
 pub mod psql;
+pub mod sandbox;
 pub mod ssh;
 pub mod status;
 pub mod sync;
@@ -55,6 +58,8 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Init(init::InitArgs),
+    Inventory(inventory::InventoryArgs),
     Plan(plan::PlanArgs),
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
@@ -62,6 +67,7 @@ pub enum Verb {
     Backup(backup::BackupArgs),
     Psql(psql::PsqlArgs),
     Ssh(ssh::SshArgs),
+    Sandbox(sandbox::SandboxArgs),
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -101,6 +107,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn dispatch(cli: Cli, door: &mut Door) -> Result<(), Failure> {
     let global = &cli.global;
     match &cli.verb {
+        Verb::Init(args) => Ok(init::cmd_init(args, &global.inventory, &mut door.out)?),
+        Verb::Inventory(args) => {
+            Ok(inventory::cmd_inventory(args, &global.inventory, door.json, &mut door.out, &mut door.talk)?)
+        }
+        Verb::Sandbox(args) => Ok(sandbox::cmd_sandbox(args, door.json, &mut door.out, &mut door.talk)?),
         Verb::Plan(args) => block_on(plan::cmd_plan(global, args, door)),
         Verb::Deploy(args) => block_on(deploy::cmd_deploy(global, args, door)),
         Verb::Status(args) => block_on(status::cmd_status(global, args, door)),

@@ -50,7 +50,7 @@ impl PostgresConfig {
         let mut text =
             String::from("# Written by sepctl; a change made here is undone by the next deployment.\n");
         for (name, value) in &self.settings {
-            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
+            text.push_str(&format!("{name} = {}\n", crate::tuning::quoted(value)));
         }
         text
     }
