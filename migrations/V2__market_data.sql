@@ -29,31 +29,29 @@ select create_hypertable('market_candles', 'time', chunk_time_interval => interv
                          create_default_indexes => false);
 comment on table market_candles is 'Complete candles only, bid and ask, in ticks; v_candles shows prices.';
 
--- Oldest and newest candle of each series, kept by a trigger. newest_candles() needs both ends to look at a
--- few chunks only: planning over a year of daily chunks costs 30 ms.
-create table candle_extents (
-    pair      text        not null,
-    timeframe text        not null,
-    oldest    timestamptz not null,
-    newest    timestamptz not null,
-    primary key (pair, timeframe),
-    check (oldest <= newest)
+-- How many candles of a series arrived on each day (UTC), kept by a trigger. newest_candles() learns from it
+-- which few chunks to look at: planning over a year of daily chunks costs 30 ms. A count may be too high after
+-- rows were deleted by hand; a day that holds candles is never missing.
+create table candle_days (
+    pair      text    not null,
+    timeframe text    not null,
+    day       date    not null,
+    candles   integer not null check (candles > 0),
+    primary key (pair, timeframe, day)
 );
 
-create function widen_candle_extents() returns trigger
+create function count_candle_days() returns trigger
     language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
-    insert into candle_extents as e (pair, timeframe, oldest, newest)
-    select n.pair, n.timeframe, min(n.time), max(n.time) from new_rows n group by n.pair, n.timeframe
+    insert into candle_days as d (pair, timeframe, day, candles)
+    select n.pair, n.timeframe, (n.time at time zone 'UTC')::date, count(*) from new_rows n group by 1, 2, 3
     -- One order of locking for all writers: none waits for another in a circle.
-    order by n.pair, n.timeframe
-    on conflict (pair, timeframe) do update
-        set oldest = least(e.oldest, excluded.oldest), newest = greatest(e.newest, excluded.newest)
-        where excluded.oldest < e.oldest or excluded.newest > e.newest;
+    order by 1, 2, 3
+    on conflict (pair, timeframe, day) do update set candles = d.candles + excluded.candles;
     return null;
 end $$;
-create trigger extents after insert on market_candles referencing new table as new_rows
-    for each statement execute function widen_candle_extents();
+create trigger days after insert on market_candles referencing new table as new_rows
+    for each statement execute function count_candle_days();
 
 -- Which spans were asked of the broker. Real M1 has holes (no trade in a minute, weekends): only this tells a
 -- hole that is there from one that was never looked into. Neighbours and overlaps merge by themselves:
@@ -99,37 +97,48 @@ $$;
 
 -- The newest `n` candles of a series, newest first; fewer only where no more exist.
 --
--- Looks back from the newest candle in windows that do not overlap: the first holds n candles of a market
--- without holes, the second reaches over a weekend with holidays, each further one is four times as wide.
--- Bounds go in as values of a statement planned on the spot, so that the planner leaves out all other chunks;
--- a cached plan would keep every chunk there is.
+-- Walks back over the days that hold candles, takes as many as are needed, and reads them in one go unless
+-- days are missing between them (a weekend is read across, a longer hole is not). Bounds go in as values of a
+-- statement planned on the spot, so that the planner leaves out all other chunks; a cached plan would keep
+-- every chunk there is.
 create function newest_candles(pair text, timeframe text, n integer) returns setof market_candles
     language plpgsql stable strict parallel safe rows 500 set search_path = pg_catalog, public, pg_temp as $$
 declare
-    extent candle_extents;
-    span   interval := timeframe_length($2) * n;
-    above  timestamptz;
-    below  timestamptz;
-    got    integer;
     wanted integer := n;
+    got    integer;
+    known  integer := 0;
+    -- The days gathered and not read yet.
+    first  date;
+    last   date;
+    step   record;
+    read   constant text := 'select * from market_candles c where c.pair = $1 and c.timeframe = $2
+        and c.time >= $3 and c.time < $4 order by c.time desc limit $5';
 begin
-    select e.* into extent from candle_extents e where e.pair = $1 and e.timeframe = $2;
-    if not found or n <= 0 then
+    if n <= 0 then
         return;
     end if;
-    above := extent.newest + interval '1 microsecond';
+    for step in select d.day, d.candles from candle_days d
+                where d.pair = $1 and d.timeframe = $2 order by d.day desc
     loop
-        below := greatest(extent.newest - span, extent.oldest);
-        return query execute
-            'select * from market_candles c where c.pair = $1 and c.timeframe = $2 and c.time >= $3
-             and c.time < $4 order by c.time desc limit $5'
-            using $1, $2, below, above, wanted;
-        get diagnostics got = row_count;
-        wanted := wanted - got;
-        exit when wanted <= 0 or below <= extent.oldest;
-        above := below;
-        span := greatest(span * 4, interval '4 days');
+        if known >= wanted or first - step.day > 3 then
+            return query execute read using $1, $2, first::timestamp at time zone 'UTC',
+                (last + 1)::timestamp at time zone 'UTC', wanted;
+            get diagnostics got = row_count;
+            wanted := wanted - got;
+            if wanted <= 0 then
+                return;
+            end if;
+            known := 0;
+            last := null;
+        end if;
+        first := step.day;
+        last := coalesce(last, step.day);
+        known := known + step.candles;
     end loop;
+    if first is not null then
+        return query execute read using $1, $2, first::timestamp at time zone 'UTC',
+            (last + 1)::timestamp at time zone 'UTC', wanted;
+    end if;
 end $$;
 
 -- Drops whole chunks older than the given number of days; 0 keeps them for ever. Works in both editions of
@@ -149,6 +158,9 @@ begin
         cutoff := now() - make_interval(days => candles_days);
         hypertable := 'market_candles';
         select count(*) into dropped_chunks from public.drop_chunks('public.market_candles', older_than => cutoff);
+        delete from candle_days d where d.day < coalesce(
+            (select min(k.range_start at time zone 'UTC')::date from timescaledb_information.chunks k
+             where k.hypertable_schema = 'public' and k.hypertable_name = 'market_candles'), 'infinity');
         -- What was dropped is not there to be relied on any more.
         update candle_coverage set covered = covered - tstzmultirange(tstzrange(null, cutoff))
         where covered && tstzrange(null, cutoff);

@@ -29,11 +29,10 @@ order by s.received_at desc, s.id desc;
 
 create view v_active_pairs as
 select p.pair, p.digits, p.pip_location, p.max_units, p.max_spread_ticks, p.version, p.updated_at,
-       m1.newest as newest_m1_candle,
+       (select c.time from newest_candles(p.pair, 'M1', 1) c) as newest_m1_candle,
        (select max(s.bar_close) from trading_signals s where s.pair = p.pair
         and s.received_at > now() - interval '7 days') as newest_signal
 from trading_pairs p
-left join candle_extents m1 on m1.pair = p.pair and m1.timeframe = 'M1'
 where p.enabled
 order by p.pair;
 

@@ -14,7 +14,7 @@ alter default privileges in schema public grant select on tables to sep_readonly
 
 -- sep_executor: reads signals and settings, adds what it saw, decided and did.
 grant select on accounts, trading_pairs, system_config, trading_signals, signal_decisions, market_candles,
-    candle_extents, candle_coverage, system_logs, trade_executions, performance_metrics, v_candles, v_open_trades,
+    candle_days, candle_coverage, system_logs, trade_executions, performance_metrics, v_candles, v_open_trades,
     v_recent_signals, v_active_pairs, v_daily_performance, v_database_info to sep_executor;
 grant insert on signal_decisions, system_logs, market_candles to sep_executor;
 grant insert, update on candle_coverage, trade_executions, performance_metrics to sep_executor;
@@ -23,7 +23,7 @@ grant insert, update on candle_coverage, trade_executions, performance_metrics t
 grant execute on function ingest_signals(bytea, text[], text[], text[], text[], timestamptz[], text[], numeric[],
     jsonb[], numeric[], numeric[], timestamptz[], bytea[], bytea[], text[]) to sep_sync;
 grant select on accounts, trading_pairs, trading_signals, signal_decisions, sync_ledger, market_candles,
-    candle_extents, candle_coverage, trade_executions, performance_metrics, v_candles, v_open_trades,
+    candle_days, candle_coverage, trade_executions, performance_metrics, v_candles, v_open_trades,
     v_recent_signals, v_active_pairs, v_daily_performance to sep_sync;
 
 -- refinery makes its history before the first migration runs; it is absent where the files are run by hand.
