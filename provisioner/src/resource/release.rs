@@ -170,11 +170,17 @@ impl Kind for Release {
                     "the new release did not become healthy and the one before runs again: {reason}"
                 )))
             }
-            None => Err(MachineError::Expectation(format!(
-                "the release did not become healthy: {reason}; see `journalctl -u {}` on the host",
-                self.unit
-            ))
-            .into()),
+            None => {
+                let journal = ["-q", "-n", "8", "-o", "cat", "--no-pager", "-u", &self.unit];
+                let said = machine.try_run(&Command::new("journalctl", journal)).map(|(_, out)| out.stdout);
+                machine.run(&Command::new("systemctl", ["stop", &self.unit]))?;
+                machine.remove(&self.current())?;
+                Err(MachineError::Expectation(format!(
+                    "the release did not become healthy, and was the first: {reason}\nits journal ends with:\n{}",
+                    said.unwrap_or_default().trim_end()
+                ))
+                .into())
+            }
         }
     }
 }
