@@ -19,6 +19,12 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of some pieces, one after the other.
+    pub fn of_pieces(pieces: &[&[u8]]) -> Self {
+        let hasher = pieces.iter().fold(Sha256::new(), |hasher, piece| hasher.chain_update(piece));
+        Self(hasher.finalize().into())
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -114,6 +120,7 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), expected);
         assert_eq!(expected.parse::<Digest>(), Ok(Digest::of(b"abc")));
+        assert_eq!(Digest::of_pieces(&[b"a", b"", b"bc"]), Digest::of(b"abc"));
     }
 
     #[test]

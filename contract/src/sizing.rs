@@ -175,6 +175,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quotient_that_was_rounded_up_to_a_unit_is_taken_back() {
+        // 3 / 3.0000000000000000000000000001 is below 1, but not by what 28 digits can tell.
+        let sizing = sizing("300", "1", "2", "1", "3.0000000000000000000000000001");
+        let none = SizingError::BelowMinimum { allowed: Decimal::ZERO, minimum: Decimal::ONE };
+        assert_eq!(sizing.units(), Err(none));
+    }
+
+    #[test]
     fn impossible_numbers_are_refused() {
         let base = sizing("1000", "1", "1.10500", "1.10200", "1");
         let not_positive = |sizing: Sizing, name: &str| {

@@ -148,6 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn colours_only_where_they_are_wanted() {
+        let terminal = |colour| Terminal { out: Box::new(Vec::new()), err: Box::new(Vec::new()), colour };
+        assert_eq!(terminal(true).paint(Tone::Error, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(terminal(false).paint(Tone::Error, "x"), "x");
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         for (number, text) in
             [(0, "0"), (999, "999"), (1000, "1,000"), (30_117, "30,117"), (1_234_567, "1,234,567")]

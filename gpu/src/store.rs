@@ -104,16 +104,25 @@ impl Store {
     /// The pairs and timeframes there are, sorted. A store that does not exist yet is empty.
     pub fn series(&self) -> Result<Vec<(Pair, Timeframe)>, StoreError> {
         let mut series = Vec::new();
-        for pair in names(&self.root)?.iter().filter_map(|name| name.parse::<Pair>().ok()) {
-            let folder = self.root.join(pair.as_str());
-            for timeframe in names(&folder)?.iter().filter_map(|name| name.parse::<Timeframe>().ok()) {
-                if !self.months(pair, timeframe)?.is_empty() {
-                    series.push((pair, timeframe));
-                }
+        for (pair, timeframe) in self.folders()? {
+            if !self.months(pair, timeframe)?.is_empty() {
+                series.push((pair, timeframe));
             }
         }
-        series.sort_unstable();
         Ok(series)
+    }
+
+    /// The folders that are named like series, sorted.
+    fn folders(&self) -> Result<Vec<(Pair, Timeframe)>, StoreError> {
+        let mut folders = Vec::new();
+        for pair in names(&self.root)?.iter().filter_map(|name| name.parse::<Pair>().ok()) {
+            let folder = self.root.join(pair.as_str());
+            let timeframes = names(&folder)?;
+            folders
+                .extend(timeframes.iter().filter_map(|name| Some((pair, name.parse::<Timeframe>().ok()?))));
+        }
+        folders.sort_unstable();
+        Ok(folders)
     }
 
     /// The months of a series, oldest first.
@@ -225,7 +234,7 @@ impl Store {
                 return Err(StoreError::Io { action: "lock", path, source });
             }
         }
-        for (pair, timeframe) in self.series()? {
+        for (pair, timeframe) in self.folders()? {
             let folder = self.root.join(pair.as_str()).join(timeframe.as_str());
             for name in names(&folder)?.iter().filter(|name| name.ends_with(".parquet.part")) {
                 let left = folder.join(name);

@@ -120,7 +120,8 @@ impl SignalBatch {
         self.signals
     }
 
-    /// SHA-256 over `sep-batch/1` and the sorted content hashes: the same signals are the same batch.
+    /// SHA-256 over the line `sep-batch/1` and a line `signal:64:HASH` for each content hash, sorted: the
+    /// same signals are the same batch.
     pub fn batch_id(&self) -> Digest {
         self.batch_id
     }
@@ -168,6 +169,15 @@ mod tests {
         assert_eq!((one.signals(), one.collapsed(), two.collapsed()), (two.signals(), 0, 1));
         let three = SignalBatch::new(vec![signal(1), signal(2)]).unwrap();
         assert_ne!(one.batch_id(), three.batch_id());
+    }
+
+    #[test]
+    fn the_batch_id_is_what_the_documentation_says() {
+        let batch = SignalBatch::new((1..=5).map(signal).collect()).unwrap();
+        let mut hashes: Vec<String> = (1..=5).map(|at| signal(at).content_hash().to_string()).collect();
+        hashes.sort_unstable();
+        let lines: String = hashes.iter().map(|hash| format!("signal:64:{hash}\n")).collect();
+        assert_eq!(batch.batch_id(), Digest::of(format!("sep-batch/1\n{lines}").as_bytes()));
     }
 
     #[test]

@@ -37,13 +37,11 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), TableError> {
     if !after_magic.starts_with(TAG) {
         return Ok(());
     }
-    let whole = match bytes.get(DIGEST_AT..END) {
-        Some(recorded) => {
-            let mut zeroed = bytes.to_vec();
-            zeroed[DIGEST_AT..END].fill(0);
-            Digest::of(&zeroed).as_bytes() == recorded
+    let whole = match (bytes.get(..DIGEST_AT), bytes.get(DIGEST_AT..END), bytes.get(END..)) {
+        (Some(before), Some(recorded), Some(after)) => {
+            Digest::of_pieces(&[before, &[0; 32], after]).as_bytes() == recorded
         }
-        None => false,
+        _ => false,
     };
     if whole { Ok(()) } else { Err(TableError::SealBroken { size: bytes.len() }) }
 }

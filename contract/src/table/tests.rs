@@ -1,5 +1,7 @@
 //! Reading back, damage, and columns that are not as asked for.
 
+use parquet::data_type::{FixedLenByteArray, FixedLenByteArrayType};
+
 use super::*;
 
 fn fields() -> Vec<Field> {
@@ -68,8 +70,45 @@ fn other_columns_are_refused_by_name() {
         "column 'name' is unknown: expected price, time, share, title, note"
     );
     assert_eq!(decode_as(|f| f.push(Field { name: "side", kind: Kind::Text })), "column side is missing");
-    assert_eq!(decode_as(|f| f[2].kind = Kind::Time), "column share is DOUBLE: expected INT64 as TIMESTAMP");
+    assert_eq!(decode_as(|f| f[2].kind = Kind::Time), "column share is DOUBLE: expected TIMESTAMP");
     assert_eq!(decode_as(|f| f[4].kind = Kind::Text), "row 2: column note: the value is missing");
     let wrong_scale = decode_as(|f| f[0].kind = Kind::Decimal32 { precision: 9, scale: 3 });
-    assert!(wrong_scale.ends_with("expected INT32 as DECIMAL with 3 digits"), "{wrong_scale}");
+    assert!(
+        wrong_scale.ends_with("column price is DECIMAL with 5 digits: expected DECIMAL with 3 digits"),
+        "{wrong_scale}"
+    );
+}
+
+/// One column of decimals as pyarrow writes them: optional, eight bytes, big-endian.
+fn as_pyarrow_does(values: &[Option<i64>]) -> Vec<u8> {
+    let schema = "message rows { optional fixed_len_byte_array(8) price (DECIMAL(18,5)); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+    let present: Vec<FixedLenByteArray> =
+        values.iter().flatten().map(|value| value.to_be_bytes().to_vec().into()).collect();
+    column.typed::<FixedLenByteArrayType>().write_batch(&present, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn decimals_of_other_writers_are_read_exactly() {
+    let field = |kind| vec![Field { name: "price", kind }];
+    let small = |values: &[Option<i64>]| {
+        let kind = Kind::Decimal32 { precision: 9, scale: 5 };
+        decode(&as_pyarrow_does(values), |_| field(kind)).map(|table| table.columns)
+    };
+    let large = |values: &[Option<i64>]| {
+        let kind = Kind::Decimal64 { precision: 18, scale: 5 };
+        decode(&as_pyarrow_does(values), |_| field(kind)).map(|table| table.columns)
+    };
+    let far = 123_456_789_012;
+    assert_eq!(small(&[Some(110_451), Some(-3)]), Ok(vec![Values::I32(vec![110_451, -3])]));
+    assert_eq!(large(&[Some(far), Some(-far)]), Ok(vec![Values::I64(vec![far, -far])]));
+    assert_eq!(small(&[Some(1), Some(far)]), Err(TableError::TooLarge { column: "price", row: 2 }));
+    assert_eq!(large(&[Some(1), Some(2), None]), Err(TableError::MissingValue { column: "price", row: 3 }));
 }

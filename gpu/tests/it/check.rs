@@ -30,7 +30,8 @@ fn a_sound_store_has_nothing_to_report() {
 
 #[test]
 fn every_error_is_found_by_name_with_its_row() {
-    let cases: [(&str, fn(&mut Vec<Candle>), &str); 8] = [
+    type Damage = fn(&mut Vec<Candle>);
+    let cases: [(&str, Damage, &str); 8] = [
         ("order", |c| c.swap(10, 11), "stands after that of"),
         ("duplicate", |c| c.insert(10, c[10]), "is there twice"),
         ("month", |c| c[299].time = "2025-08-01T00:00:00Z".parse().unwrap(), "does not belong to 2025-07"),

@@ -262,7 +262,8 @@ fn one_writer_at_a_time_and_what_an_interrupted_one_left_is_cleared_away() {
     assert!(answer.err.contains("another sep-gpu is writing to data/candles"), "{}", answer.err);
     drop(lock);
     sandbox.ok(&format!("import {EUR} a.csv"));
-    let left = sandbox.store().root().join("EUR_USD/M1/2025-08.parquet.part");
+    let left = sandbox.store().root().join("USD_JPY/M1/2025-08.parquet.part");
+    std::fs::create_dir_all(left.parent().unwrap()).unwrap();
     std::fs::write(&left, "half").unwrap();
     sandbox.ok(&format!("import {EUR} a.csv"));
     assert!(!left.exists());
