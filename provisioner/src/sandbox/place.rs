@@ -131,6 +131,10 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), SandboxError> {
         .map_err(SandboxError::io("set the mode of", path))
 }
 
+fn open(dir: &Path) -> Result<File, SandboxError> {
+    File::open(dir).map_err(SandboxError::io("open", dir))
+}
+
 /// An exclusive lock on a folder, held until dropped (or until the process ends, however it ends).
 #[derive(Debug)]
 pub struct Lock {
@@ -147,11 +151,11 @@ impl Lock {
     /// Takes the lock if nobody holds it.
     pub fn try_take(dir: &Path) -> Result<Option<Self>, SandboxError> {
         loop {
-            make_dir(dir, 0o755)?;
-            let file = match File::open(dir) {
+            // The holder may remove the folder, or its parent, between any two steps.
+            let file = match make_dir(dir, 0o755).and_then(|()| open(dir)) {
                 Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(SandboxError::io("open", dir)(error)),
+                Err(SandboxError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
             };
             match file.try_lock() {
                 Ok(()) => {}
