@@ -170,7 +170,8 @@ fn make_copy(
 /// Removes every trace. A droplet that is not there is success.
 pub fn down(name: &Name, hierarchies: &Hierarchies, steps: &mut Steps<'_>) -> Result<(), SandboxError> {
     let place = Place::of(name);
-    if !place.dir().exists() {
+    // Without a folder it may still run: somebody removed the folder by hand.
+    if !place.dir().exists() && !Cgroup::of(hierarchies, name).exists() {
         steps.note(&format!("is not there ({}): nothing to take down", known_names()?));
         return Ok(());
     }

@@ -16,8 +16,6 @@ use super::program::wait_for;
 pub const STATE_ROOT: &str = "/var/lib/sepctl-sandbox";
 /// Images, kept when droplets go.
 pub const CACHE_ROOT: &str = "/var/cache/sepctl-sandbox";
-/// Prefix of what carries a droplet's name elsewhere: cgroup, scope, nspawn machine.
-pub const PREFIX: &str = "sepctl-sandbox-";
 /// How long a verb waits for another that works on the same droplet. A first image takes about a minute.
 const LOCK_LIMIT: Duration = Duration::from_secs(600);
 
@@ -42,12 +40,7 @@ impl Name {
 
     /// What the droplet's cgroup, scope and machine are called.
     pub fn unit(&self) -> String {
-        format!("{PREFIX}{}", self.0)
-    }
-
-    /// The name out of what [`Name::unit`] made; `None` for what is not ours.
-    pub fn of_unit(unit: &str) -> Option<Self> {
-        Self::new(unit.strip_prefix(PREFIX)?).ok()
+        format!("sepctl-sandbox-{}", self.0)
     }
 }
 
@@ -181,12 +174,11 @@ mod tests {
     #[test]
     fn names_fit_for_hosts_and_folders_only() {
         for good in ["sandbox", "a", "t12x3", "two-words"] {
-            assert_eq!(Name::of_unit(&Name::new(good).unwrap().unit()).unwrap().as_str(), good);
+            assert_eq!(Name::new(good).unwrap().as_str(), good);
         }
         for bad in ["", "A", "1st", "-x", "x-", "a/b", "..", "a.b", &"x".repeat(33)] {
             assert!(Name::new(bad).is_err(), "{bad}");
         }
-        assert!(Name::of_unit("docker-abc").is_none());
     }
 
     #[test]
