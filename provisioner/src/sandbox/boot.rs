@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::cgroup::{Cgroup, Hierarchies};
 use super::error::{LogTail, SandboxError};
 use super::inside::{DROPPED, ask};
@@ -56,7 +58,11 @@ pub fn boot(
     }
     let result = start(name, state, &cgroup, &place, steps).and_then(|(mut child, inner)| {
         wait_until_up(name, &place, &cgroup, inner, &mut child, steps)?;
-        wait_for_ssh(name, state, &place, first, steps)
+        wait_for_ssh(name, state, &place, first, steps)?;
+        if let Some(boot) = &mut state.boot {
+            boot.up_since = Some(Timestamp::now());
+        }
+        state.save(&place)
     });
     if result.is_err() {
         // A droplet that does not come up must not hold on to anything; its console log stays for reading.
@@ -86,7 +92,7 @@ fn start(
     let inner = wait_for(START_LIMIT, &mut found)?
         .ok_or_else(|| deadline(name, place, "its PID 1", START_LIMIT, "systemd-nspawn runs without one"))?;
     let supervisor = Process::of(child.id()).ok_or_else(|| died(name, place, "gone"))?;
-    state.boot = Some(Boot { supervisor, inner, loop_device: device });
+    state.boot = Some(Boot { supervisor, inner, loop_device: device, up_since: None });
     state.save(place)?;
     network::connect(name, state.subnet, inner)?;
     steps.done(&format!("started, PID {} outside, {} inside", inner.pid, state.subnet.inside()));

@@ -64,18 +64,6 @@ impl Hierarchies {
         Some(Self { unified: unified?, named, devices, systemd })
     }
 
-    /// Names of all droplets that have a cgroup here.
-    pub fn droplets(&self) -> Vec<Name> {
-        let mut names = Vec::new();
-        for parent in self.parents() {
-            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-                let unit = entry.file_name().to_string_lossy().into_owned();
-                names.extend(Name::of_unit(unit.strip_suffix(".scope").unwrap_or(&unit)));
-            }
-        }
-        names
-    }
-
     fn parents(&self) -> Vec<PathBuf> {
         let slice = |path: &PathBuf| if self.systemd { path.join("system.slice") } else { path.clone() };
         [Some(&self.unified), self.named.as_ref(), self.devices.as_ref()]
@@ -192,6 +180,11 @@ impl Cgroup {
             what: format!("{} ('{wanted}' did not come)", events.display()),
             seconds: EMPTY_LIMIT.as_secs(),
         })
+    }
+
+    /// Whether there is one, empty or not.
+    pub fn exists(&self) -> bool {
+        self.dirs().iter().any(|dir| dir.exists())
     }
 
     /// Whether the droplet is frozen, as a crashed copy would leave it.

@@ -63,8 +63,9 @@ inside() { chroot "$1" env -u APT_CONFIG DEBIAN_FRONTEND=noninteractive sh -euc 
 cat > "$1/etc/apt/apt.conf.d/90sandbox" <<'END'
 APT::Keep-Downloaded-Packages "true";
 Binary::apt::APT::Keep-Downloaded-Packages "true";
-// There is no network in a sandbox: the timers may run, but need not try.
+// There is no network in a sandbox: the timers may run but need not try, and nothing is worth a second try.
 APT::Periodic::Enable "0";
+Acquire::Retries "0";
 END
 
 # systemd ignores the devices of /etc/fstab in a container. A droplet is to behave as a machine: this generator
@@ -90,8 +91,7 @@ chmod 0755 "$1/etc/systemd/system-generators/sandbox-fstab"
 
 inside "$1" "
     apt-get clean
-    apt-get -q -y --download-only install $PREFETCH
-    apt-get -q -y --download-only --no-install-recommends install $PREFETCH
+    apt-get -q -y --download-only --option=Acquire::Retries=3 --install-recommends install $PREFETCH
     systemctl disable apt-daily.timer apt-daily-upgrade.timer
     useradd --create-home --shell /bin/bash admin
 "

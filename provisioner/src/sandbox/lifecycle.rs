@@ -44,7 +44,8 @@ pub fn up(
     match State::load(name)? {
         Some(mut state) if state.made => {
             refuse_differences(name, &state, options)?;
-            if state.running().is_some() {
+            // One that is still booting although nobody waits for it was left by a killed command: boot it again.
+            if state.is_up() {
                 steps.finish("is running already");
                 return Ok(());
             }
@@ -116,7 +117,8 @@ fn allot(name: &Name, unfinished: Option<State>, options: &UpOptions) -> Result<
         None => {
             let mut taken = BTreeSet::new();
             for other in place::names()?.iter().filter(|other| *other != name) {
-                taken.extend(State::load(other)?.map(|state| state.subnet));
+                // One whose state cannot be read still shows in the routes while it runs.
+                taken.extend(State::load(other).ok().flatten().map(|state| state.subnet));
             }
             subnet::choose(name.as_str() == DEFAULT_NAME, &taken, &network::routes()?)?
         }
@@ -168,7 +170,8 @@ fn make_copy(
 /// Removes every trace. A droplet that is not there is success.
 pub fn down(name: &Name, hierarchies: &Hierarchies, steps: &mut Steps<'_>) -> Result<(), SandboxError> {
     let place = Place::of(name);
-    if !place.dir().exists() {
+    // Without a folder it may still run: somebody removed the folder by hand.
+    if !place.dir().exists() && !Cgroup::of(hierarchies, name).exists() {
         steps.note(&format!("is not there ({}): nothing to take down", known_names()?));
         return Ok(());
     }

@@ -16,8 +16,6 @@ use super::program::wait_for;
 pub const STATE_ROOT: &str = "/var/lib/sepctl-sandbox";
 /// Images, kept when droplets go.
 pub const CACHE_ROOT: &str = "/var/cache/sepctl-sandbox";
-/// Prefix of what carries a droplet's name elsewhere: cgroup, scope, nspawn machine.
-pub const PREFIX: &str = "sepctl-sandbox-";
 /// How long a verb waits for another that works on the same droplet. A first image takes about a minute.
 const LOCK_LIMIT: Duration = Duration::from_secs(600);
 
@@ -42,12 +40,7 @@ impl Name {
 
     /// What the droplet's cgroup, scope and machine are called.
     pub fn unit(&self) -> String {
-        format!("{PREFIX}{}", self.0)
-    }
-
-    /// The name out of what [`Name::unit`] made; `None` for what is not ours.
-    pub fn of_unit(unit: &str) -> Option<Self> {
-        Self::new(unit.strip_prefix(PREFIX)?).ok()
+        format!("sepctl-sandbox-{}", self.0)
     }
 }
 
@@ -131,6 +124,10 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), SandboxError> {
         .map_err(SandboxError::io("set the mode of", path))
 }
 
+fn open(dir: &Path) -> Result<File, SandboxError> {
+    File::open(dir).map_err(SandboxError::io("open", dir))
+}
+
 /// An exclusive lock on a folder, held until dropped (or until the process ends, however it ends).
 #[derive(Debug)]
 pub struct Lock {
@@ -147,11 +144,11 @@ impl Lock {
     /// Takes the lock if nobody holds it.
     pub fn try_take(dir: &Path) -> Result<Option<Self>, SandboxError> {
         loop {
-            make_dir(dir, 0o755)?;
-            let file = match File::open(dir) {
+            // The holder may remove the folder, or its parent, between any two steps.
+            let file = match make_dir(dir, 0o755).and_then(|()| open(dir)) {
                 Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(SandboxError::io("open", dir)(error)),
+                Err(SandboxError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
             };
             match file.try_lock() {
                 Ok(()) => {}
@@ -177,12 +174,11 @@ mod tests {
     #[test]
     fn names_fit_for_hosts_and_folders_only() {
         for good in ["sandbox", "a", "t12x3", "two-words"] {
-            assert_eq!(Name::of_unit(&Name::new(good).unwrap().unit()).unwrap().as_str(), good);
+            assert_eq!(Name::new(good).unwrap().as_str(), good);
         }
         for bad in ["", "A", "1st", "-x", "x-", "a/b", "..", "a.b", &"x".repeat(33)] {
             assert!(Name::new(bad).is_err(), "{bad}");
         }
-        assert!(Name::of_unit("docker-abc").is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::SandboxError;
@@ -19,7 +20,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct Droplet {
     pub name: String,
-    /// `running`, or `stopped`.
+    /// `running`, `booting` or `stopped`.
     pub state: &'static str,
     /// The droplet's own address.
     pub address: String,
@@ -36,6 +37,8 @@ pub struct Droplet {
     pub pid: Option<u32>,
     /// Its root folder as seen from outside, for root only; `null` while stopped.
     pub root: Option<PathBuf>,
+    /// When it had last finished booting; `null` while it has not.
+    pub up_since: Option<Timestamp>,
     /// The loop device under its volume; `null` while stopped.
     pub loop_device: Option<String>,
     /// Key of its image.
@@ -93,7 +96,11 @@ impl Droplet {
         let pid = state.running().map(|inner| inner.pid);
         Self {
             name: name.to_string(),
-            state: if pid.is_some() { "running" } else { "stopped" },
+            state: match (state.is_up(), pid) {
+                (true, _) => "running",
+                (false, Some(_)) => "booting",
+                (false, None) => "stopped",
+            },
             address: state.subnet.inside().to_string(),
             gateway: state.subnet.outside().to_string(),
             inventory: place.inventory(),
@@ -102,6 +109,7 @@ impl Droplet {
             console: place.console(),
             pid,
             root: pid.map(|pid| PathBuf::from(format!("/proc/{pid}/root"))),
+            up_since: state.boot.as_ref().filter(|_| state.is_up()).and_then(|boot| boot.up_since),
             loop_device: state.boot.as_ref().filter(|_| pid.is_some()).map(|boot| boot.loop_device.clone()),
             image: state.image.clone(),
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::SandboxError;
-use super::place::{STATE_ROOT, make_dir};
+use super::place::STATE_ROOT;
 use super::program::is_installed;
 
 /// Magic number of overlayfs in statfs.
@@ -58,12 +58,17 @@ fn missing(is_installed: impl Fn(&str) -> bool) -> Option<SandboxError> {
     })
 }
 
+/// Looks at where the droplets lie, or at the nearest folder above that exists.
 fn check_file_system() -> Result<(), SandboxError> {
-    let root = Path::new(STATE_ROOT);
-    make_dir(root, 0o755)?;
-    let stat = rustix::fs::statfs(root).map_err(|error| SandboxError::io("look at", root)(error.into()))?;
-    if u64::try_from(stat.f_type) == Ok(OVERLAY_MAGIC) {
-        return Err(SandboxError::OverlayOnOverlay { path: root.to_path_buf() });
+    for path in Path::new(STATE_ROOT).ancestors() {
+        match rustix::fs::statfs(path) {
+            Ok(stat) if u64::try_from(stat.f_type) == Ok(OVERLAY_MAGIC) => {
+                return Err(SandboxError::OverlayOnOverlay { path: STATE_ROOT.into() });
+            }
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(SandboxError::io("look at", path)(error.into())),
+        }
     }
     Ok(())
 }

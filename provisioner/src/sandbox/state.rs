@@ -6,6 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::SandboxError;
@@ -30,7 +31,7 @@ pub struct State {
     pub image: String,
     /// Whether its layers, keys and volume are complete.
     pub made: bool,
-    /// The boot that was last complete as far as processes go; they may have ended since.
+    /// The last boot; its processes may have ended since.
     pub boot: Option<Boot>,
 }
 
@@ -44,6 +45,8 @@ pub struct Boot {
     pub inner: Process,
     /// The loop device under the volume, such as /dev/loop3.
     pub loop_device: String,
+    /// When it had finished booting; `None` until then, and for good if the command that booted it was killed.
+    pub up_since: Option<Timestamp>,
 }
 
 impl State {
@@ -86,6 +89,11 @@ impl State {
         replace(&path, &text)
     }
 
+    /// Whether it runs and has finished booting.
+    pub fn is_up(&self) -> bool {
+        self.running().is_some() && self.boot.as_ref().is_some_and(|boot| boot.up_since.is_some())
+    }
+
     /// The droplet's PID 1, if it runs.
     pub fn running(&self) -> Option<Process> {
         self.boot.as_ref().map(|boot| boot.inner).filter(|inner| inner.is_alive())
@@ -107,7 +115,8 @@ mod tests {
     fn what_is_written_is_read() {
         let mut state = State::new(Subnet::FIRST, "sep-data".into(), 50 << 30, "abc".into());
         let process = Process { pid: 7, start: 8 };
-        state.boot = Some(Boot { supervisor: process, inner: process, loop_device: "/dev/loop0".into() });
+        let loop_device = "/dev/loop0".to_owned();
+        state.boot = Some(Boot { supervisor: process, inner: process, loop_device, up_since: None });
         assert_eq!(State::parse(&serde_json::to_vec(&state).unwrap()), Ok(state));
     }
 

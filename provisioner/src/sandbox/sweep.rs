@@ -2,7 +2,6 @@
 //!
 //! Touches only what carries a droplet's name, and only while holding that droplet's lock.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -43,73 +42,48 @@ pub fn remove(place: &Place) -> Result<(), SandboxError> {
 }
 
 /// Cleans up after commands that were killed; gives the names of the droplets it did something about.
+///
+/// A droplet's folder is made before anything else of it and removed after, so that only those with a folder are
+/// looked at: what has none may be another machine's, seen through a container's wall.
 pub fn orphans(hierarchies: &Hierarchies) -> Result<Vec<String>, SandboxError> {
     let mut swept = Vec::new();
-    let occupied = occupied(hierarchies);
-    for name in place::names()?.into_iter().chain(occupied.clone()).collect::<BTreeSet<_>>() {
+    for name in place::names()? {
         let place = Place::of(&name);
         // Held: a command is at work on it.
         let Some(_lock) = Lock::try_take(place.dir())? else { continue };
+        let cgroup = Cgroup::of(hierarchies, &name);
         match State::load(&name) {
             Ok(Some(state)) if state.running().is_some() => {
-                let cgroup = Cgroup::of(hierarchies, &name);
-                if cgroup.is_frozen() {
-                    cgroup.freeze(false)?;
-                    swept.push(name.to_string());
+                if !cgroup.is_frozen() {
+                    continue;
                 }
+                cgroup.freeze(false)?;
             }
             Ok(Some(state)) => {
-                if occupied.contains(&name) {
-                    release(&name, Some(&state), hierarchies)?;
-                    swept.push(name.to_string());
+                if !is_occupied(&name, &state, &cgroup)? {
+                    continue;
                 }
+                release(&name, Some(&state), hierarchies)?;
             }
             Ok(None) => {
                 release(&name, None, hierarchies)?;
                 remove(&place)?;
-                swept.push(name.to_string());
             }
             // Whoever asks for this droplet is told; `down` removes it.
-            Err(_) => {}
+            Err(_) => continue,
         }
+        swept.push(name.to_string());
     }
-    sweep_links(&mut swept)?;
     forget_empty_root();
     Ok(swept)
 }
 
-/// Names of droplets of which there is something on the machine besides their folder.
-fn occupied(hierarchies: &Hierarchies) -> BTreeSet<Name> {
-    let mut names: BTreeSet<Name> = hierarchies.droplets().into_iter().collect();
-    names.extend(volume::attached().into_iter().map(|(owner, _)| owner));
-    for entry in NSPAWN_DIRS.iter().flat_map(fs::read_dir).flatten().flatten() {
-        names.extend(entry.file_name().to_str().and_then(Name::of_unit));
-    }
-    names
-}
-
-/// Cables that belong to no droplet. A droplet's state is written before its cable is laid.
-fn sweep_links(swept: &mut Vec<String>) -> Result<(), SandboxError> {
-    let links = network::links();
-    if links.is_empty() {
-        return Ok(());
-    }
-    let mut claimed = BTreeSet::new();
-    for name in place::names()? {
-        match State::load(&name) {
-            Ok(Some(state)) => {
-                claimed.insert(state.subnet);
-            }
-            Ok(None) => {}
-            // Its subnet cannot be known, so nothing is certain.
-            Err(_) => return Ok(()),
-        }
-    }
-    for link in links.into_iter().filter(|link| !claimed.contains(link)) {
-        network::disconnect(link)?;
-        swept.push(link.link());
-    }
-    Ok(())
+/// Whether a droplet that does not run still holds anything besides its folder.
+fn is_occupied(name: &Name, state: &State, cgroup: &Cgroup) -> Result<bool, SandboxError> {
+    Ok(cgroup.exists()
+        || network::is_connected(state.subnet)
+        || NSPAWN_DIRS.iter().any(|dir| Path::new(dir).join(name.unit()).exists())
+        || !volume::devices(&Place::of(name).volume())?.is_empty())
 }
 
 /// Removes the folder of all droplets when there is none left.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::SandboxError;
-use super::place::{Name, Place, STATE_ROOT};
+use super::place::{Name, Place};
 use super::program::{run, wait_for};
 
 /// `losetup --find` takes the device in a second step, and another may have taken it by then: try again that often.
@@ -40,49 +40,36 @@ pub fn attach(place: &Place) -> Result<(String, String), SandboxError> {
 
 /// Takes all loop devices from under the volume and waits until they are gone. None is success.
 pub fn detach(name: &Name) -> Result<(), SandboxError> {
-    let devices = || attached().into_iter().filter(|(owner, _)| owner == name).map(|(_, device)| device);
+    let mut left = Vec::new();
     let gone = wait_for(DETACH_LIMIT, || {
-        let mut left = false;
-        for device in devices() {
-            left = true;
-            // Fails where somebody else detached it in between: the next look tells.
-            let _ = run("losetup", &["--detach", &device], LOSETUP_LIMIT);
+        left = devices(&Place::of(name).volume())?;
+        for device in &left {
+            // Fails where the kernel let go of it in between: the next look tells.
+            let _ = run("losetup", &["--detach", device], LOSETUP_LIMIT);
         }
-        Ok((!left).then_some(()))
+        Ok(left.is_empty().then_some(()))
     })?;
     gone.ok_or_else(|| SandboxError::NotReleased {
         name: name.to_string(),
-        what: devices().collect::<Vec<_>>().join(", "),
+        what: left.join(", "),
         seconds: DETACH_LIMIT.as_secs(),
     })
 }
 
-/// Loop devices whose file lies in a droplet's folder, with that droplet's name.
-pub fn attached() -> Vec<(Name, String)> {
-    let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten();
-    let found = blocks.filter_map(|entry| {
-        let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
-        Some((owner(file.trim())?, format!("/dev/{}", entry.file_name().to_str()?)))
-    });
-    found.collect()
-}
-
-/// The droplet in whose folder a backing file lies; the kernel says ` (deleted)` after those that are gone.
-fn owner(file: &str) -> Option<Name> {
-    let file = file.strip_suffix(" (deleted)").unwrap_or(file);
-    let rest = Path::new(file).strip_prefix(STATE_ROOT).ok()?;
-    Name::new(rest.components().next()?.as_os_str().to_str()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backing_files_tell_their_droplet() {
-        assert_eq!(owner("/var/lib/sepctl-sandbox/box/disks/volume.img").unwrap().as_str(), "box");
-        assert_eq!(owner("/var/lib/sepctl-sandbox/box/disks/volume.img (deleted)").unwrap().as_str(), "box");
-        assert_eq!(owner("/var/lib/other/box/volume.img"), None);
-        assert_eq!(owner("/home/x/disk.img"), None);
+/// The loop devices over this very file. Its path alone does not tell: in a container's mount namespace it may be
+/// another file, and that of another machine's droplet.
+pub fn devices(file: &Path) -> Result<Vec<String>, SandboxError> {
+    if !file.exists() || !is_backing(file) {
+        return Ok(Vec::new());
     }
+    let args = ["--associated", &file.to_string_lossy(), "--noheadings", "--output", "NAME"];
+    Ok(run("losetup", &args, LOSETUP_LIMIT)?.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether any loop device names this path; spares the start of losetup when none does.
+fn is_backing(file: &Path) -> bool {
+    let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut files =
+        blocks.filter_map(|entry| fs::read_to_string(entry.path().join("loop/backing_file")).ok());
+    files.any(|backing| Path::new(backing.trim_end()) == file)
 }

@@ -1,0 +1,4 @@
+//! Integration tests of `sepctl`, in one binary so that the linker runs once.
+
+mod droplet;
+mod sandbox;
