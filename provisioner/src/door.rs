@@ -2,12 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::commands::init::InitError;
-use crate::commands::inventory::InventoryCommandError;
 use crate::control::{ControlError, Talk};
 use crate::exchange::Event;
 use crate::inventory::{HostError, InventoryErrors};
-use crate::sandbox::SandboxError;
 
 /// How a command ended, when not well.
 #[derive(Debug)]
@@ -68,28 +65,6 @@ impl From<InventoryErrors> for Failure {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         Self::usage(error.to_string())
-    }
-}
-
-impl From<InventoryCommandError> for Failure {
-    fn from(error: InventoryCommandError) -> Self {
-        match error {
-            InventoryCommandError::Inventory(errors) => errors.into(),
-            InventoryCommandError::Host(error) => error.into(),
-            other => Self::new(other.to_string()),
-        }
-    }
-}
-
-impl From<InitError> for Failure {
-    fn from(error: InitError) -> Self {
-        Self::new(error.to_string())
-    }
-}
-
-impl From<SandboxError> for Failure {
-    fn from(error: SandboxError) -> Self {
-        Self::new(error.to_string())
     }
 }
 
@@ -215,14 +190,14 @@ impl Talk for Door {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Started { resource, what, .. } => self.passing(&format!("  … {resource} ({what})")),
-            Event::Applied { resource, seconds, .. } => {
+            Event::Applied { resource, seconds, .. } if self.live || self.verbose > 0 => {
                 let time = self.tint(Tint::Faint, &format!("{seconds:>6.2} s"));
                 self.say(&format!("  {} {time}  {resource}", self.tint(Tint::Good, "✓")));
             }
             Event::Failed { resource, .. } => {
                 self.say(&format!("  {} {resource}", self.tint(Tint::Bad, "✗")));
             }
-            Event::Finished { .. } => self.clear_line(),
+            Event::Applied { .. } | Event::Finished { .. } => self.clear_line(),
         }
     }
 }

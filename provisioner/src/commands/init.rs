@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::door::Failure;
 use crate::inventory::{self, InventoryErrors, Origin};
 
 /// Writes a commented inventory.yaml to start from
@@ -41,6 +42,12 @@ pub enum InitError {
     Refused(InventoryErrors),
     #[error("cannot write to the terminal: {0}")]
     Talk(io::Error),
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        Self::new(error.to_string())
+    }
 }
 
 const STARTER: &str = include_str!("starter.yaml");

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::door::Failure;
 use crate::inventory::model::Host;
 use crate::inventory::{self, HostError, Inventory, InventoryErrors, shown};
 use crate::tuning;
@@ -49,6 +50,16 @@ pub enum InventoryCommandError {
     Yaml(#[from] serde_yaml::Error),
     #[error("the output cannot be written: {0}")]
     Out(#[from] io::Error),
+}
+
+impl From<InventoryCommandError> for Failure {
+    fn from(error: InventoryCommandError) -> Self {
+        match error {
+            InventoryCommandError::Inventory(errors) => errors.into(),
+            InventoryCommandError::Host(error) => error.into(),
+            other => Self::new(other.to_string()),
+        }
+    }
 }
 
 /// What `check --json` prints.

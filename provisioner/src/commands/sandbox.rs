@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
+use crate::door::Failure;
 use crate::sandbox::{self, Hierarchies, Name, Report, SandboxError, Steps, UpOptions};
 
 /// What `sepctl sandbox` takes.
@@ -80,6 +81,12 @@ impl Verb {
             Self::Status { .. } => "status",
             Self::Exec { .. } => "exec",
         }
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::new(error.to_string())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::hash;
 use crate::inventory::model::Host;
 use crate::plan::Report;
 use crate::ssh::Target;
+use crate::tuning;
 
 /// A host that has been looked at, its side waiting for a go.
 pub struct Examined {
@@ -41,12 +42,28 @@ pub async fn examine(
     let mut session = Session::open(&target, &prepared.agent, bytes, talk).await?;
     let facts = session.facts().await?;
     agent::supported(&host.name, &facts)?;
+    fits(host, &facts)?;
     let resources = prepared.desired(host, &facts)?;
     let report = session.examine(&facts, remembered.as_ref(), &resources).await?;
     if remembered.as_ref() != Some(&facts) {
         memory.keep(&facts);
     }
     Ok(Examined { session, report })
+}
+
+/// The inventory was checked against the memory it names; where it names none, the host's own is what counts.
+fn fits(host: &Host, facts: &Facts) -> Result<(), ControlError> {
+    if host.hardware.memory.is_some() {
+        return Ok(());
+    }
+    let cores = host.hardware.cores.unwrap_or(facts.cores);
+    let settings = tuning::settings(facts.memory, cores, &host.postgres);
+    tuning::memory::fits(facts.memory, &settings).map_err(|usage| ControlError::Preflight {
+        host: host.name.clone(),
+        found: usage.to_string(),
+        expected: "settings whose worst case the machine's memory holds".into(),
+        hint: "lower `postgres.max_connections` or the memory settings under `postgres.settings`".into(),
+    })
 }
 
 /// Where a host's facts are remembered. Losing it costs a round trip, nothing else.

@@ -1,4 +1,5 @@
 //! Integration tests of `sepctl`, in one binary so that the linker runs once.
 
+mod architecture;
 mod droplet;
 mod sandbox;
