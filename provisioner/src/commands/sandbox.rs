@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::door::Failure;
 use crate::sandbox::{self, Hierarchies, Name, Report, SandboxError, Steps, UpOptions};
 
-/// What `sepctl sandbox` takes.
+/// Droplets on this machine, for trying and testing deployments
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     #[command(subcommand)]

@@ -117,6 +117,7 @@ impl Cgroup {
                 "--collect",
                 "--slice=system.slice",
                 &format!("--unit={}", self.unit),
+                "--description=Droplet of sepctl sandbox",
                 "--property=Delegate=yes",
                 "--property=DevicePolicy=closed",
                 "--property=DeviceAllow=char-pts rw",
