@@ -86,7 +86,11 @@ impl Verb {
 
 impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
-        Self::new(error.to_string())
+        match error {
+            // The command has spoken for itself.
+            SandboxError::CommandFailed { .. } => Self::silent(error.exit_code()),
+            _ => Self::new(error.to_string()),
+        }
     }
 }
 
