@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postgres::{Client, NoTls};
 use serde_json::Value;
@@ -274,7 +275,7 @@ impl Drop for Daemon {
 pub struct Sample {
     pub account: &'static str,
     pub pair: &'static str,
-    /// Minutes before the newest bar.
+    /// Minutes before the newest bar of the run.
     pub age: i32,
     pub content: &'static str,
 }
@@ -282,6 +283,15 @@ pub struct Sample {
 /// A sample for EUR_USD that can be traded.
 pub fn sample(age: i32) -> Sample {
     Sample { account: "primary", pair: "EUR_USD", age, content: "content" }
+}
+
+/// Close of the newest bar, in seconds since 1970: the same for the whole run, so that a minute that ends in
+/// between does not turn one sample into another.
+fn newest_bar() -> &'static f64 {
+    static BAR: OnceLock<f64> = OnceLock::new();
+    BAR.get_or_init(|| {
+        (SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() / 60.0).floor() * 60.0
+    })
 }
 
 /// Sends a batch as sep_sync does; gives outcome, inserted, duplicates.
@@ -296,7 +306,7 @@ pub fn ingest(
     let contents: Vec<&str> = samples.iter().map(|s| s.content).collect();
     let row = client.query_one(
         "with given as (
-             select a, p, c, date_trunc('minute', now()) - make_interval(mins => m) as closed
+             select a, p, c, to_timestamp($6) - make_interval(mins => m) as closed
              from unnest($2::text[], $3::text[], $4::integer[], $5::text[]) g(a, p, m, c))
          select i.* from (
              select array_agg(a) as a, array_agg(p) as p, array_agg(closed) as closed, array_agg('qfh'::text) as st,
@@ -307,7 +317,7 @@ pub fn ingest(
              from given) g,
          ingest_signals(sha256($1::text::bytea), g.a, g.st, g.p, g.tf, g.closed, g.side, g.conf, g.metrics, g.stop,
                         g.target, g.expires, g.model, g.content, g.reason) i",
-        &[&batch, &accounts, &pairs, &ages, &contents],
+        &[&batch, &accounts, &pairs, &ages, &contents, newest_bar()],
     )?;
     Ok((row.get(0), row.get(1), row.get(2)))
 }
