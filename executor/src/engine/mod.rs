@@ -103,7 +103,8 @@ pub struct State {
     lock: Option<Lock>,
     intake: Link,
     api: Link,
-    settings: Result<Settings, String>,
+    /// None until they were read once.
+    settings: Option<Result<Settings, String>>,
     intake_heard: Instant,
     api_heard: Instant,
     ready: bool,
@@ -120,7 +121,7 @@ impl State {
             lock: None,
             intake: starting(),
             api: starting(),
-            settings: Err("not read yet".to_owned()),
+            settings: None,
             intake_heard: now,
             api_heard: now,
             ready: false,
@@ -139,8 +140,10 @@ impl State {
         link("database", &self.database);
         link("intake", &self.intake);
         link("api", &self.api);
-        if let Err(reason) = &self.settings {
-            problems.push(format!("settings: {reason}"));
+        match &self.settings {
+            Some(Ok(_)) => {}
+            Some(Err(reason)) => problems.push(format!("settings: {reason}")),
+            None => problems.push("settings: not read yet".to_owned()),
         }
         for (name, heard) in [("intake", self.intake_heard), ("api", self.api_heard)] {
             if now.duration_since(heard) > SILENCE {
@@ -156,7 +159,7 @@ impl State {
             Health::Degraded
         } else if self.lock != Some(Lock::Held) {
             Health::Standby
-        } else if self.settings.as_ref().is_ok_and(|settings| settings.halted) {
+        } else if self.settings().is_some_and(|settings| settings.halted) {
             Health::Halted
         } else {
             Health::Ok
@@ -170,14 +173,14 @@ impl State {
 
     /// The settings in force.
     pub fn settings(&self) -> Option<&Settings> {
-        self.settings.as_ref().ok()
+        self.settings.as_ref().and_then(|found| found.as_ref().ok())
     }
 
     fn line(&self, now: Instant) -> String {
         match self.health(now) {
             Health::Ok => "ok".to_owned(),
             Health::Halted => "halted: entries are refused by the setting `halted`".to_owned(),
-            Health::Standby => "standby: another executor holds this account's lock".to_owned(),
+            Health::Standby => "standby: another session holds this account's lock".to_owned(),
             Health::Degraded => format!("degraded: {}", self.problems(now).join("; ")),
         }
     }
@@ -207,7 +210,7 @@ pub fn step(state: &mut State, event: Event, now: Instant) -> Vec<Action> {
             Vec::new()
         }
         Event::Settings(settings) => {
-            state.settings = settings;
+            state.settings = Some(settings);
             Vec::new()
         }
         Event::Pending(batch) => decide(state, &batch),
@@ -236,8 +239,8 @@ fn tick(state: &State, now: Instant) -> Vec<Action> {
 /// Only the holder of the lock decides, and never without knowing the settings: a signal that is not decided
 /// now stays pending and is met again at the next poll.
 fn decide(state: &State, batch: &Batch) -> Vec<Action> {
-    match (&state.settings, state.lock) {
-        (Ok(settings), Some(Lock::Held)) if !batch.signals.is_empty() => {
+    match (state.settings(), state.lock) {
+        (Some(settings), Some(Lock::Held)) if !batch.signals.is_empty() => {
             let decide = |signal| judge::judge(signal, settings, batch.now);
             vec![Action::Record(batch.signals.iter().map(decide).collect())]
         }
@@ -257,13 +260,19 @@ fn told(decision: Decision) -> Action {
 /// Tells of every change of the state once.
 fn announce(state: &mut State, now: Instant) -> Vec<Action> {
     let mut actions = Vec::new();
-    if !state.ready && state.database == Link::Up && state.api == Link::Up && state.lock.is_some() {
+    let started = state.database == Link::Up
+        && state.api == Link::Up
+        && state.lock.is_some()
+        && state.settings.is_some();
+    if started && !state.ready {
         state.ready = true;
         actions.push(Action::Ready);
     }
     let line = state.line(now);
-    // While it starts, every moment lacks something; what is still missing when it is ready is told.
-    if state.ready && line != state.told {
+    // While it starts, every moment lacks something, and a new connection has asked for the lock but not heard
+    // yet: not worth a line.
+    let settled = state.ready && (state.lock.is_some() || state.database != Link::Up);
+    if settled && line != state.told {
         let level = if state.health(now) == Health::Degraded { Level::Error } else { Level::Info };
         actions.push(Action::Log(Entry::new(level, "engine", line.clone())));
         actions.push(Action::Status(line.clone()));

@@ -108,12 +108,19 @@ fn an_empty_batch_records_nothing_and_a_decision_is_logged_once_recorded() {
 }
 
 #[test]
-fn the_start_is_over_once_database_and_api_are_up_and_the_lock_was_asked_for() {
+fn the_start_is_over_once_everything_was_there_once() {
     let now = Instant::now();
     let mut state = State::new(now);
     assert_eq!(step(&mut state, Event::Database(Link::Up), now), [Action::TryLock]);
     assert_eq!(step(&mut state, Event::Lock(Lock::Elsewhere), now), []);
-    assert_eq!(step(&mut state, Event::Api(Link::Up), now)[0], Action::Ready);
+    assert_eq!(step(&mut state, Event::Intake(Link::Up), now), []);
+    assert_eq!(step(&mut state, Event::Settings(Ok(settings(false))), now), []);
+    // Waiting for another executor's lock is a start that succeeded.
+    let started = step(&mut state, Event::Api(Link::Up), now);
+    let [Action::Ready, Action::Log(_), Action::Status(line)] = started.as_slice() else {
+        panic!("{started:?}")
+    };
+    assert!(line.starts_with("standby"), "{line}");
     let again = step(&mut state, Event::Api(Link::Up), now);
     assert_eq!(again, [], "neither ready nor the same status is told twice");
 }

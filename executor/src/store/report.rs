@@ -115,16 +115,8 @@ impl Report {
     }
 
     fn ask<T>(&mut self, ask: impl FnOnce(&mut Client) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        // A connection from before the server was restarted is no reason to report that server missing.
-        let kept = self.client.take().and_then(|mut client| match answers(&mut client) {
-            Err(StoreError::Closed) => {
-                discard(client);
-                None
-            }
-            answered => Some(answered.map(|()| client)),
-        });
-        let mut client = match kept {
-            Some(kept) => kept.map_err(|error| self.dialer.back_off(error))?,
+        let mut client = match self.kept()? {
+            Some(client) => client,
             None => self.dialer.dial(PATIENCE)?,
         };
         match ask(&mut client) {
@@ -135,6 +127,19 @@ impl Report {
             Err(error) => {
                 discard(client);
                 Err(self.dialer.back_off(error))
+            }
+        }
+    }
+
+    /// The connection of the last question. One from before the server was restarted is no reason to report
+    /// that server missing: there is none then, and another is made.
+    fn kept(&mut self) -> Result<Option<Client>, StoreError> {
+        let Some(mut client) = self.client.take() else { return Ok(None) };
+        match answers(&mut client) {
+            Ok(()) => Ok(Some(client)),
+            Err(error) => {
+                discard(client);
+                if matches!(error, StoreError::Closed) { Ok(None) } else { Err(self.dialer.back_off(error)) }
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Lock and decisions share the connection on purpose: when it is lost, so is the right to write.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use postgres::{Client, Statement};
@@ -17,9 +17,6 @@ use crate::store::{StoreError, answers, check_account, check_schema, discard, fa
 /// A connection to a live server is there at once; the engine has other things to do than to wait for longer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often an idle connection is asked whether the server still answers.
-const BEAT: Duration = Duration::from_secs(5);
-
 /// The engine's connection, or the way to the next one.
 pub struct Writer {
     dialer: Dialer,
@@ -33,7 +30,6 @@ struct Open {
     client: Client,
     record: Statement,
     log: Statement,
-    beat: Instant,
 }
 
 /// What became of the connection while it was looked after.
@@ -55,13 +51,9 @@ impl Writer {
         }
     }
 
-    /// Connects where no connection is, and asks an idle one for a sign of life.
+    /// Connects where no connection is, and asks the one that is there for a sign of life.
     pub fn tend(&mut self) -> Tended {
         if let Some(open) = &mut self.open {
-            if !open.client.is_closed() && open.beat.elapsed() < BEAT {
-                return Tended::AsBefore;
-            }
-            open.beat = Instant::now();
             return match answers(&mut open.client) {
                 Ok(()) => Tended::AsBefore,
                 Err(error) => Tended::Lost(self.lose(error)),
@@ -80,7 +72,7 @@ impl Writer {
     fn prepare(&mut self, mut client: Client) -> Result<Open, StoreError> {
         let account = self.account.clone();
         match Self::statements(&mut client, &account) {
-            Ok((record, log)) => Ok(Open { client, record, log, beat: Instant::now() }),
+            Ok((record, log)) => Ok(Open { client, record, log }),
             Err(error) => {
                 discard(client);
                 Err(self.dialer.back_off(error))
@@ -195,7 +187,6 @@ impl Writer {
     fn work<T>(&mut self, work: impl FnOnce(&mut Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let Some(open) = &mut self.open else { return Err(StoreError::Closed) };
         let done = answers(&mut open.client).and_then(|()| work(open));
-        open.beat = Instant::now();
         done.map_err(|error| self.lose(error))
     }
 
