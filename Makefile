@@ -20,8 +20,7 @@ demo: release ## A bare server becomes a serving, backed-up trading host, on thi
 	$(SUDO) bash scripts/demo.sh
 
 test: setup ## Every test, those on sandbox droplets included
-	cargo build --workspace --locked --features sepctl/failpoints
-	$(SUDO) $(shell command -v cargo) test --workspace --locked --features sepctl/failpoints
+	bash scripts/test.sh
 
 lint: setup ## Formatting and clippy, warnings denied
 	cargo fmt --all --check

@@ -151,11 +151,7 @@ impl Door {
     pub fn fail(&mut self, failure: &Failure) -> u8 {
         self.clear_line();
         if !failure.message.is_empty() {
-            let heading = match failure.code {
-                2 => "usage",
-                4 => "rolled back",
-                _ => "error",
-            };
+            let heading = if failure.code == 4 { "rolled back" } else { "error" };
             let _ = writeln!(self.talk, "{}: {}", self.tint(Tint::Bad, heading), failure.message);
         }
         if let Some(hint) = &failure.hint {

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::door::Failure;
 use crate::inventory::{self, InventoryErrors, Origin};
 
-/// Writes a commented inventory.yaml to start from
+/// Write a commented inventory.yaml to start from
 ///
 /// Every key is in it, with what it is for and what it is by default. A file that is there already is
 /// never overwritten.

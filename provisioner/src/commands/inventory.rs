@@ -11,7 +11,7 @@ use crate::inventory::model::Host;
 use crate::inventory::{self, HostError, Inventory, InventoryErrors, shown};
 use crate::tuning;
 
-/// Shows or checks the inventory
+/// Show or check the inventory
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   sepctl inventory check
