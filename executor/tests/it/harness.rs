@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -133,15 +133,16 @@ impl Database {
         let socket = self.dir.join(format!("{name}.sock"));
         let config = self.write_config(name, socket_dir, "primary");
         let notify = self.dir.join(format!("{name}.notify"));
+        let log = self.dir.join(format!("{name}.log"));
         let manager = UnixDatagram::bind(&notify).unwrap();
         manager.set_read_timeout(Some(DEADLINE)).unwrap();
         let child = command
             .args(["run", "--config", config.to_str().unwrap()])
             .env("NOTIFY_SOCKET", &notify)
-            .stderr(Stdio::inherit())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Daemon { child, socket, manager }
+        Daemon { child, socket, manager, log }
     }
 
     /// Writes a configuration; gives its path.
@@ -191,6 +192,8 @@ pub struct Daemon {
     child: Child,
     pub socket: PathBuf,
     manager: UnixDatagram,
+    /// What it wrote to standard error; shown where the test fails.
+    log: PathBuf,
 }
 
 impl Daemon {
@@ -267,6 +270,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{}:\n{log}", self.log.display());
+        }
     }
 }
 
