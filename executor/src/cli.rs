@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::api::{self, ApiError};
 use crate::config::{Config, ConfigError};
 use crate::release::VERSION;
 use crate::run::{self, RunError};
@@ -36,6 +37,8 @@ enum CliError {
     Config(#[from] ConfigError),
     #[error("database {name} in {socket_dir}: {source}")]
     Store { name: String, socket_dir: String, source: StoreError },
+    #[error(transparent)]
+    Api(#[from] ApiError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot write to standard output: {0}")]
@@ -69,6 +72,7 @@ fn dispatch(args: impl Iterator<Item = OsString>, out: &mut dyn Write) -> Result
 
 /// What a release is asked before it is switched to: could it work here?
 fn check(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    api::check(&config.api)?;
     let schema = store::probe(&config.database, &config.account).map_err(|source| CliError::Store {
         name: config.database.name.clone(),
         socket_dir: config.database.socket_dir.display().to_string(),

@@ -12,7 +12,7 @@ use crate::engine::{Event, Link};
 use crate::run::Mail;
 use crate::store::dial::Dialer;
 use crate::store::reader::{BATCH, FoundSettings, Reader};
-use crate::store::{STACK, StoreError, discard};
+use crate::store::{STACK, StoreError};
 
 /// How long a notification that was lost goes unnoticed.
 const POLL: Duration = Duration::from_secs(5);
@@ -71,9 +71,7 @@ impl Intake {
     fn serve(&mut self, dialer: &mut Dialer) -> Result<(), Ended> {
         let client = dialer.dial(PATIENCE)?;
         let mut reader = Reader::open(client, &self.account).map_err(|error| dialer.back_off(error))?;
-        let ended = self.rounds(&mut reader);
-        discard(reader.into_client());
-        match ended {
+        match self.rounds(&mut reader) {
             Ended::Engine => Ok(()),
             Ended::Database(error) => Err(dialer.back_off(error).into()),
         }

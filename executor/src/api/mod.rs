@@ -18,7 +18,7 @@ use tiny_http::Server;
 
 use crate::api::answer::Answers;
 use crate::api::socket::Door;
-use crate::config::Config;
+use crate::config::{Api, Config};
 use crate::engine::{Event, Link};
 use crate::journal::{Entry, Level};
 use crate::run::Mail;
@@ -34,6 +34,11 @@ const PROBE_ANSWER: Duration = Duration::from_secs(10);
 
 /// Pause before another server is built where building one failed.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Checks what can be checked without opening the socket: that the group is there.
+pub fn check(api: &Api) -> Result<(), ApiError> {
+    Door::new(api).map(drop)
+}
 
 /// Opens the socket and starts the guard, which starts the server. An address that cannot be used is told at
 /// once; whatever goes wrong later is the guard's to mend.

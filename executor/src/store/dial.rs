@@ -5,10 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use postgres::{Client, NoTls};
+use postgres::NoTls;
 
 use crate::config::Database;
-use crate::store::{STACK, StoreError};
+use crate::store::{STACK, Session, StoreError};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub struct Dialer {
     target: postgres::Config,
     /// An attempt under way: it may outlive the patience of whoever asked.
-    attempt: Option<Receiver<Result<Client, postgres::Error>>>,
+    attempt: Option<Receiver<Result<Session, postgres::Error>>>,
     failures: u32,
     next: Instant,
     last: String,
@@ -40,7 +40,7 @@ impl Dialer {
 
     /// A connection, if one is made within `wait`. An attempt that takes longer goes on and is met again by the
     /// next call; after one that failed nothing is tried before the pause is over.
-    pub fn dial(&mut self, wait: Duration) -> Result<Client, StoreError> {
+    pub fn dial(&mut self, wait: Duration) -> Result<Session, StoreError> {
         let attempt = match self.attempt.take() {
             Some(attempt) => attempt,
             None if Instant::now() < self.next => {
@@ -49,9 +49,9 @@ impl Dialer {
             None => self.start()?,
         };
         match attempt.recv_timeout(wait) {
-            Ok(Ok(client)) => {
+            Ok(Ok(session)) => {
                 self.failures = 0;
-                Ok(client)
+                Ok(session)
             }
             Ok(Err(error)) => Err(self.back_off(StoreError::Connect(error))),
             Err(RecvTimeoutError::Timeout) => {
@@ -76,14 +76,14 @@ impl Dialer {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    fn start(&self) -> Result<Receiver<Result<Client, postgres::Error>>, StoreError> {
+    fn start(&self) -> Result<Receiver<Result<Session, postgres::Error>>, StoreError> {
         let (done, attempt) = sync_channel(1);
         let target = self.target.clone();
         std::thread::Builder::new()
             .name("dial".to_owned())
             .stack_size(STACK)
             // Nobody waiting any more is no error: the connection is closed again.
-            .spawn(move || drop(done.send(target.connect(NoTls))))
+            .spawn(move || drop(done.send(target.connect(NoTls).map(Session::new))))
             .map_err(StoreError::Thread)?;
         Ok(attempt)
     }

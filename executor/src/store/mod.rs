@@ -9,6 +9,7 @@ pub mod report;
 pub mod writer;
 
 use std::error::Error;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use postgres::Client;
@@ -79,12 +80,40 @@ fn answers(client: &mut Client) -> Result<(), StoreError> {
     })
 }
 
-/// Lets go of a connection. Closing one waits for outstanding answers, which a hung server never gives, so
-/// that the wait is left to a thread of its own.
-pub fn discard(client: Client) {
-    // Where no thread can be had the closure is dropped here and now, and the client with it.
-    let _ =
-        std::thread::Builder::new().name("discard".to_owned()).stack_size(STACK).spawn(move || drop(client));
+/// A connection. Closing one waits for outstanding answers, which a hung server never gives: so it is let go in
+/// a thread of its own, whoever drops it and why.
+pub struct Session(Option<Client>);
+
+impl Session {
+    /// Takes a connection over.
+    pub fn new(client: Client) -> Self {
+        Self(Some(client))
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.0.as_ref().expect("only drop takes the client out")
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.0.as_mut().expect("only drop takes the client out")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        // Where no thread can be had, the closure and with it the client is dropped here and now.
+        let _ = std::thread::Builder::new()
+            .name("let-go".to_owned())
+            .stack_size(STACK)
+            .spawn(move || drop(client));
+    }
 }
 
 /// Enough for a connection attempt, and for every thread here that does no more than talk to the database.
@@ -112,9 +141,8 @@ pub fn probe(database: &Database, account: &str) -> Result<i32, StoreError> {
     let schema = check_schema(&mut client)?;
     check_account(&mut client, account)?;
     let mut reader = reader::Reader::open(client, account)?;
-    let found = reader.settings()?.map_err(StoreError::Settings);
-    discard(reader.into_client());
-    found.map(|_| schema)
+    reader.settings()?.map_err(StoreError::Settings)?;
+    Ok(schema)
 }
 
 fn check_account(client: &mut Client, account: &str) -> Result<(), StoreError> {

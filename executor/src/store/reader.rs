@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Row, Statement};
+use postgres::{Row, Statement};
 use rust_decimal::Decimal;
 
 use crate::engine::model::{Batch, PairSettings, Quote, Settings, Side, Signal};
-use crate::store::{StoreError, answers, failed};
+use crate::store::{Session, StoreError, answers, failed};
 
 /// Signals in one batch: a backlog is worked off in pieces that stay small in memory.
 pub const BATCH: usize = 256;
 
 /// The intake's connection.
 pub struct Reader {
-    client: Client,
+    client: Session,
     account: String,
     pending: Statement,
     quotes: Statement,
@@ -27,7 +27,7 @@ pub type FoundSettings = Result<Settings, String>;
 
 impl Reader {
     /// Prepares what will be asked, and listens.
-    pub fn open(mut client: Client, account: &str) -> Result<Self, StoreError> {
+    pub fn open(mut client: Session, account: &str) -> Result<Self, StoreError> {
         answers(&mut client)?;
         let pending = client
             .prepare(
@@ -118,11 +118,6 @@ impl Reader {
         while notifications.iter().next().map_err(failed("wait for notifications"))?.is_some() {}
         drop(notifications);
         if self.client.is_closed() { Err(StoreError::Closed) } else { Ok(()) }
-    }
-
-    /// Gives the connection back, to be discarded.
-    pub fn into_client(self) -> Client {
-        self.client
     }
 }
 

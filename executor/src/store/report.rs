@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::Database;
 use crate::store::dial::Dialer;
-use crate::store::{StoreError, answers, discard, failed};
+use crate::store::{Session, StoreError, answers, failed};
 
 /// Whoever asks for the status waits for it: a connection that takes longer is told as missing.
 const PATIENCE: Duration = Duration::from_millis(1_000);
@@ -19,7 +19,7 @@ const DAYS: i32 = 90;
 /// The api's connection, made when it is needed.
 pub struct Report {
     dialer: Dialer,
-    client: Option<Client>,
+    client: Option<Session>,
     account: String,
 }
 
@@ -124,23 +124,18 @@ impl Report {
                 self.client = Some(client);
                 Ok(answer)
             }
-            Err(error) => {
-                discard(client);
-                Err(self.dialer.back_off(error))
-            }
+            Err(error) => Err(self.dialer.back_off(error)),
         }
     }
 
     /// The connection of the last question. One from before the server was restarted is no reason to report
     /// that server missing: there is none then, and another is made.
-    fn kept(&mut self) -> Result<Option<Client>, StoreError> {
+    fn kept(&mut self) -> Result<Option<Session>, StoreError> {
         let Some(mut client) = self.client.take() else { return Ok(None) };
         match answers(&mut client) {
             Ok(()) => Ok(Some(client)),
-            Err(error) => {
-                discard(client);
-                if matches!(error, StoreError::Closed) { Ok(None) } else { Err(self.dialer.back_off(error)) }
-            }
+            Err(StoreError::Closed) => Ok(None),
+            Err(error) => Err(self.dialer.back_off(error)),
         }
     }
 }

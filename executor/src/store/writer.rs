@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postgres::{Client, Statement};
 
-use crate::config::{Config, Database};
+use crate::config::Config;
 use crate::engine::Lock;
 use crate::engine::model::Decision;
 use crate::journal::Entry;
 use crate::store::dial::Dialer;
-use crate::store::{StoreError, answers, check_account, check_schema, discard, failed};
+use crate::store::{Session, StoreError, answers, check_account, check_schema, failed};
 
 /// A connection to a live server is there at once; the engine has other things to do than to wait for longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ pub struct Writer {
 }
 
 struct Open {
-    client: Client,
+    client: Session,
     record: Statement,
     log: Statement,
 }
@@ -43,7 +43,7 @@ impl Writer {
     /// Not connected yet.
     pub fn new(config: &Config, release: String) -> Self {
         Self {
-            dialer: engine_dialer(&config.database),
+            dialer: Dialer::new(&config.database, "engine"),
             open: None,
             account: config.account.clone(),
             mode: config.mode.as_str(),
@@ -69,15 +69,11 @@ impl Writer {
         }
     }
 
-    fn prepare(&mut self, mut client: Client) -> Result<Open, StoreError> {
+    fn prepare(&mut self, mut client: Session) -> Result<Open, StoreError> {
         let account = self.account.clone();
-        match Self::statements(&mut client, &account) {
-            Ok((record, log)) => Ok(Open { client, record, log }),
-            Err(error) => {
-                discard(client);
-                Err(self.dialer.back_off(error))
-            }
-        }
+        let (record, log) =
+            Self::statements(&mut client, &account).map_err(|error| self.dialer.back_off(error))?;
+        Ok(Open { client, record, log })
     }
 
     fn statements(client: &mut Client, account: &str) -> Result<(Statement, Statement), StoreError> {
@@ -178,9 +174,7 @@ impl Writer {
 
     /// Lets go of the connection and with it of the lock.
     pub fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            discard(open.client);
-        }
+        self.open = None;
     }
 
     /// Does `work` over the connection. Any failure ends the connection: what is true then is found out anew.
@@ -194,8 +188,4 @@ impl Writer {
         self.close();
         self.dialer.back_off(error)
     }
-}
-
-fn engine_dialer(database: &Database) -> Dialer {
-    Dialer::new(database, "engine")
 }

@@ -248,6 +248,14 @@ fn check_says_in_one_line_whether_it_could_work() {
         assert!(talk.contains(expected), "{talk}");
     };
     refused("secondary", "account secondary is unknown; found in the table accounts: primary");
+    let config = db.write_config("group", &db.socket_dir, "primary");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let group = text.rfind("group: ").unwrap();
+    std::fs::write(&config, format!("{}group: no-such-group }}\n", &text[..group])).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sep-executor")).args(["check", "--config"]).arg(config).output();
+    let talk = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert_eq!(talk, "sep-executor: api.group is \"no-such-group\", which /etc/group does not name\n");
     let mut owner = db.connect("sep_owner");
     owner.batch_execute("delete from system_config where key = 'halted'").unwrap();
     refused("primary", "settings: system_config has no row for account primary and key halted");
