@@ -8,7 +8,7 @@ use sep_contract::signals::{read_csv, read_parquet};
 use serde_json::json;
 
 use super::Global;
-use crate::control::{Pushed, database, push};
+use crate::control::{PushError, Pushed, database, push};
 use crate::desired::{REHEARSAL, TRADING};
 use crate::door::{Door, Failure, Tint};
 use crate::machine::socket;
@@ -47,8 +47,14 @@ pub async fn cmd_sync(global: &Global, args: &SyncArgs, door: &mut Door) -> Resu
     for (file, batch) in batches {
         crate::failpoint::hit("sync-before-push");
         let pushed = push(&client, &batch).await.map_err(|e| {
-            failed(&format!("{}: {e}", file.display()))
-                .hint("nothing of this file was stored; run the command again after mending the cause")
+            let hint = match e {
+                // The server may have stored the batch before the connection broke.
+                PushError::Unanswered(_) => {
+                    "whether this file was stored is not known; run the same command again: it stores what is missing"
+                }
+                _ => "nothing of this file was stored; run the command again after mending the cause",
+            };
+            failed(&format!("{}: {e}", file.display())).hint(hint)
         })?;
         crate::failpoint::hit("sync-after-push");
         if door.json {
@@ -70,17 +76,19 @@ pub async fn cmd_sync(global: &Global, args: &SyncArgs, door: &mut Door) -> Resu
 
 fn read(file: &Path) -> Result<SignalBatch, Failure> {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|e| Failure::new(format!("{name}: {e}")))?;
+    let unusable =
+        |error: String| Failure::new(error).hint("nothing was sent; mend the file and run it again");
+    let bytes = std::fs::read(file).map_err(|e| unusable(format!("{name}: {e}")))?;
     let batch = match file.extension().and_then(|e| e.to_str()) {
         Some("parquet") => read_parquet(&bytes, &name),
         Some("csv") => {
             let text = String::from_utf8(bytes)
-                .map_err(|e| Failure::new(format!("{name}: found bytes that are no UTF-8 text: {e}")))?;
+                .map_err(|e| unusable(format!("{name}: found bytes that are no UTF-8 text: {e}")))?;
             read_csv(&text, &name)
         }
         _ => return Err(Failure::usage(format!("{name}: expected a file that ends in .parquet or .csv"))),
     };
-    batch.map_err(|e| Failure::new(e.to_string()).hint("nothing was sent; mend the file and run it again"))
+    batch.map_err(|e| unusable(e.to_string()))
 }
 
 fn show(door: &mut Door, file: &Path, pushed: &Pushed) -> Result<(), Failure> {

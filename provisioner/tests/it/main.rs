@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod architecture;
+mod deployed;
 mod droplet;
+mod roles;
 mod sandbox;
+mod sync;
