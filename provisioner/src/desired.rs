@@ -287,6 +287,10 @@ impl Droplet<'_> {
             "candles_days": self.host.retention.market_candles,
             "logs_days": self.host.retention.system_logs,
         });
+        let backup = self.file("etc/systemd/system/sep-backup.service", &values)?;
+        let backup_service = Service::on_demand("sep-backup.service", &backup.path);
+        let retention = self.file("etc/systemd/system/sep-retention.service", &values)?;
+        let retention_service = Service::on_demand("sep-retention.service", &retention.path);
         let timer = self.file("etc/systemd/system/sep-retention.timer", &values)?;
         let timer_service = Service::new("sep-retention.timer", &[&timer.path]);
         Ok(vec![
@@ -296,9 +300,11 @@ impl Droplet<'_> {
                 target: format!("{}/{}/sepctl", AGENTS, self.inputs.agent),
             }
             .into(),
-            self.file("etc/systemd/system/sep-backup.service", &values)?.into(),
+            backup.into(),
+            backup_service.into(),
             self.file("etc/cron.d/sep-backup", &values)?.into(),
-            self.file("etc/systemd/system/sep-retention.service", &values)?.into(),
+            retention.into(),
+            retention_service.into(),
             timer.into(),
             timer_service.into(),
         ])

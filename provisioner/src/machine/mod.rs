@@ -37,6 +37,8 @@ pub enum MachineError {
     NoAccount { kind: &'static str, name: String },
     #[error("PostgreSQL database {database}: {reason}")]
     Postgres { database: String, reason: String },
+    #[error("PostgreSQL lets nobody look at {database}: {reason}")]
+    PostgresShut { database: String, reason: String },
     #[error("{0}")]
     Expectation(String),
 }

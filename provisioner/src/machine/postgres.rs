@@ -88,6 +88,10 @@ impl Database {
 
 fn explain(database: &str, error: &postgres::Error) -> MachineError {
     let reason = match error.as_db_error() {
+        Some(db) if db.code().code().starts_with("28") => {
+            let reason = db.message().to_owned();
+            return MachineError::PostgresShut { database: database.to_owned(), reason };
+        }
         Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
         None => error.to_string(),
     };

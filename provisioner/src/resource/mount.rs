@@ -62,6 +62,17 @@ impl Mount {
         }))
     }
 
+    /// Where else the device is mounted.
+    fn elsewhere(&self, machine: &Machine) -> Result<Option<String>, MachineError> {
+        let mounts = machine.read(Path::new("/proc/self/mounts"))?.unwrap_or_default();
+        let device = self.device_node();
+        Ok(mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ');
+            let (source, point) = (fields.next()?, fields.next()?);
+            (source == device).then(|| point.to_owned())
+        }))
+    }
+
     fn device_node(&self) -> String {
         std::fs::canonicalize(&self.device)
             .map_or_else(|_| self.device.clone(), |path| path.display().to_string())
@@ -85,6 +96,14 @@ impl Kind for Mount {
             return Err(MachineError::Expectation(format!(
                 "found {source} mounted on {}, expected {}; unmount it, or correct `volume` in the inventory",
                 self.path, self.device
+            )));
+        }
+        if mounted.is_none()
+            && let Some(point) = self.elsewhere(machine)?
+        {
+            return Err(MachineError::Expectation(format!(
+                "{} is in use: it is mounted on {point}, expected {} or nowhere; unmount it, or correct `volume` in the inventory",
+                self.device, self.path
             )));
         }
         let found = machine.read(Path::new(&self.unit_path()))?;

@@ -162,7 +162,15 @@ impl Kind for PostgresConfig {
             let action = if restart.is_empty() { Action::Update } else { Action::Restart };
             return Ok(Some(Finding::with(action, why, lines)));
         }
-        let behind = self.behind(machine)?;
+        let behind = match self.behind(machine) {
+            Ok(behind) => behind,
+            // The files are right and not read yet: they are what lets us in.
+            Err(MachineError::PostgresShut { reason, .. }) => {
+                let why = format!("the server has not read its newest files ({reason})");
+                return Ok(Some(Finding::new(Action::Reload, why)));
+            }
+            Err(error) => return Err(error),
+        };
         lines.extend(behind.overridden.iter().map(|name| format!("-alter system set {name}")));
         lines.extend(behind.restart.iter().map(|name| format!("+{name} (waits for a restart)")));
         if !behind.restart.is_empty() {
@@ -186,13 +194,13 @@ impl Kind for PostgresConfig {
                 machine.write(&path, wanted.as_bytes(), &ownership)?;
             }
         }
+        crate::failpoint::hit("host-postgres-files-written");
         if !machine.postgres_listens(self.port) {
             return Ok(()); // the service starts with them
         }
         machine.run(&Command::new("systemctl", ["reload", &self.unit()]))?;
         machine.forget();
-        wait_for_reload(self, machine)?;
-        let mut behind = self.behind(machine)?;
+        let mut behind = wait_for_reload(self, machine)?;
         for name in &behind.overridden {
             machine.tell(&self.target(), &format!("alter system reset {}", identifier(name)))?;
         }
@@ -247,12 +255,17 @@ pub(super) fn wait_until_ready(machine: &Machine, port: u16) -> Result<(), Machi
 }
 
 /// A reload is a signal: the server takes a moment to read its files.
-fn wait_for_reload(config: &PostgresConfig, machine: &Machine) -> Result<(), MachineError> {
+fn wait_for_reload(config: &PostgresConfig, machine: &Machine) -> Result<Behind, MachineError> {
     let end = std::time::Instant::now() + Duration::from_secs(10);
-    while config.behind(machine)?.reload && std::time::Instant::now() < end {
+    loop {
+        let behind = config.behind(machine);
+        // Until it has read them, the old pg_hba.conf decides.
+        let unread = matches!(behind, Ok(Behind { reload: true, .. }) | Err(MachineError::PostgresShut { .. }));
+        if !unread || std::time::Instant::now() > end {
+            return behind;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 /// `1795218961.123456` seconds as microseconds.

@@ -69,7 +69,7 @@ impl Kind for PostgresRole {
         }
         let found = match self.found(machine) {
             Ok(found) => found,
-            Err(MachineError::Postgres { reason, .. }) if ahead.changes_kind("postgres_config") => {
+            Err(MachineError::PostgresShut { reason, .. }) if ahead.changes_kind("postgres_config") => {
                 let why = format!("cannot be looked at before the server's files are mended ({reason})");
                 return Ok(Some(Finding::new(Action::Update, why)));
             }

@@ -48,6 +48,13 @@ impl Release {
         Path::new(&self.root).join("current")
     }
 
+    /// The program that the unit runs now, once it has started.
+    fn running(&self, machine: &Machine) -> Result<Option<PathBuf>, MachineError> {
+        let unit = machine.unit(&self.unit)?;
+        let pid = unit.main_pid.filter(|_| unit.active == "active");
+        Ok(pid.and_then(|pid| machine.link_target(Path::new(&format!("/proc/{pid}/exe")))))
+    }
+
     fn is_complete(&self) -> bool {
         std::fs::read(self.binary()).is_ok_and(|bytes| crate::hash::sha256(&bytes) == self.sha256)
     }
@@ -73,6 +80,7 @@ impl Release {
 
     fn switch(&self, machine: &Machine, folder: &Path) -> Result<(), MachineError> {
         machine.link(&self.current(), folder)?;
+        crate::failpoint::hit("host-release-linked");
         machine.run(&Command::new("systemctl", ["daemon-reload"]))?;
         machine
             .run(&Command::new("systemctl", ["restart", &self.unit]).limit(Duration::from_secs(90)))
@@ -132,13 +140,23 @@ impl Kind for Release {
         format!("release {}", self.program)
     }
 
+    fn units(&self) -> Vec<String> {
+        vec![self.unit.clone()]
+    }
+
     fn check(&self, machine: &Machine, _: &Ahead) -> Result<Option<Finding>, MachineError> {
         let current = machine.link_target(&self.current());
         let short = |hash: &str| hash.chars().take(12).collect::<String>();
         let running = current.as_deref().and_then(Path::file_name).map(|n| short(&n.to_string_lossy()));
         if current.as_deref() == Some(&self.folder()) {
-            return Ok((!self.is_complete())
-                .then(|| Finding::new(Action::Update, "the released program is missing or was changed")));
+            if !self.is_complete() {
+                return Ok(Some(Finding::new(Action::Update, "the released program is missing or was changed")));
+            }
+            let other = self.running(machine)?.filter(|running| *running != self.binary());
+            return Ok(other.map(|other| {
+                let lines = vec![format!("-{}", other.display()), format!("+{}", self.binary().display())];
+                Finding::with(Action::Restart, "its unit still runs another program", lines)
+            }));
         }
         let mut lines: Vec<String> = running.iter().map(|hash| format!("-{hash}")).collect();
         lines.push(format!("+{}", short(&self.sha256)));
@@ -154,7 +172,10 @@ impl Kind for Release {
         let mut trial = vec!["--user", &self.user, "--", &program];
         trial.extend(self.check.iter().map(String::as_str));
         machine.run(&Command::new("runuser", trial))?;
-        let before = machine.link_target(&self.current()).filter(|path| path.exists());
+        // The way back: what runs now; where nothing does, what would be started.
+        let runs = self.running(machine)?.and_then(|path| path.parent().map(Path::to_owned));
+        let ways = [runs, machine.link_target(&self.current())];
+        let before = ways.into_iter().flatten().find(|path| *path != self.folder() && path.exists());
         let switched = self
             .switch(machine, &self.folder())
             .map_err(|e| e.to_string())
@@ -163,7 +184,7 @@ impl Kind for Release {
             self.prune(machine);
             return Ok(());
         };
-        match before.filter(|path| *path != self.folder()) {
+        match before {
             Some(before) => {
                 self.switch(machine, &before)?;
                 Err(ApplyError::RolledBack(format!(

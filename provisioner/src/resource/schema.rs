@@ -92,9 +92,8 @@ impl Kind for Schema {
             || ahead.changes(&format!("postgres_database {}", self.database));
         let applied = match self.applied(machine) {
             Ok(applied) => applied,
-            Err(MachineError::Postgres { .. }) if unmade || ahead.changes_kind("postgres_config") => {
-                Vec::new()
-            }
+            Err(MachineError::Postgres { .. }) if unmade => Vec::new(),
+            Err(MachineError::PostgresShut { .. }) if ahead.changes_kind("postgres_config") => Vec::new(),
             Err(error) => return Err(error),
         };
         let pending = self.pending(&applied)?;

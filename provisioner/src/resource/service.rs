@@ -27,6 +27,8 @@ pub struct Service {
     /// A program that says whether the files are right, run before they are taken over.
     pub validate: Vec<String>,
     pub ready: Option<Ready>,
+    /// Somebody else starts it (cron, a timer): it only has to be known to systemd as it is in its file.
+    pub on_demand: bool,
 }
 
 /// How to tell that it works, besides systemd's word.
@@ -47,7 +49,13 @@ impl Service {
             reload: false,
             validate: Vec::new(),
             ready: None,
+            on_demand: false,
         }
+    }
+
+    /// A unit that somebody else starts, and its file.
+    pub fn on_demand(unit: impl Into<String>, path: &str) -> Self {
+        Self { enabled: None, on_demand: true, ..Self::new(unit, &[path]) }
     }
 
     /// Takes changes over by a reload, after this command found nothing wrong.
@@ -101,10 +109,10 @@ impl Kind for Service {
         if unit.load == "not-found" {
             return Ok(Some(Finding::new(Action::Start, "is not there yet")));
         }
-        if !is_up(&unit) {
+        if !is_up(&unit) && !self.on_demand {
             return Ok(Some(Finding::new(Action::Start, format!("is {}", unit.active))));
         }
-        let (action, _) = self.take_over();
+        let action = if self.on_demand { Action::Update } else { self.take_over().0 };
         if let Some(path) = self.loads.iter().find(|path| ahead.writes(path) || ahead.changes(path)) {
             return Ok(Some(Finding::new(action, format!("{path} changes"))));
         }
@@ -114,6 +122,9 @@ impl Kind for Service {
         if self.enabled.is_some_and(|wanted| wanted != (unit.file == "enabled")) {
             let lines = vec![format!("-{}", unit.file), "+enabled".into()];
             return Ok(Some(Finding::with(Action::Update, "is not started at boot", lines)));
+        }
+        if self.on_demand {
+            return Ok(None);
         }
         Ok(self.stale(machine, &unit)?.map(|path| Finding::new(action, format!("runs with an older {path}"))))
     }
@@ -126,6 +137,9 @@ impl Kind for Service {
         machine.forget();
         if self.enabled == Some(true) && machine.unit(&self.unit)?.file != "enabled" {
             machine.run(&Command::new("systemctl", ["enable", &self.unit]))?;
+        }
+        if self.on_demand {
+            return Ok(());
         }
         let unit = machine.unit(&self.unit)?;
         let verb = match (is_up(&unit), self.stale(machine, &unit)?) {
