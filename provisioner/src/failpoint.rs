@@ -15,7 +15,9 @@ pub fn hit(name: &str) {
             while std::path::Path::new(FILE).exists() {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
-        } else if wanted.trim() == name || std::env::var("SEPCTL_FAILPOINT").is_ok_and(|wanted| wanted == name) {
+        } else if wanted.trim() == name
+            || std::env::var("SEPCTL_FAILPOINT").is_ok_and(|wanted| wanted == name)
+        {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "failpoint {name} hit");
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

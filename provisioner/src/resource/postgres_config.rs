@@ -260,7 +260,8 @@ fn wait_for_reload(config: &PostgresConfig, machine: &Machine) -> Result<Behind,
     loop {
         let behind = config.behind(machine);
         // Until it has read them, the old pg_hba.conf decides.
-        let unread = matches!(behind, Ok(Behind { reload: true, .. }) | Err(MachineError::PostgresShut { .. }));
+        let unread =
+            matches!(behind, Ok(Behind { reload: true, .. }) | Err(MachineError::PostgresShut { .. }));
         if !unread || std::time::Instant::now() > end {
             return behind;
         }

@@ -150,7 +150,10 @@ impl Kind for Release {
         let running = current.as_deref().and_then(Path::file_name).map(|n| short(&n.to_string_lossy()));
         if current.as_deref() == Some(&self.folder()) {
             if !self.is_complete() {
-                return Ok(Some(Finding::new(Action::Update, "the released program is missing or was changed")));
+                return Ok(Some(Finding::new(
+                    Action::Update,
+                    "the released program is missing or was changed",
+                )));
             }
             let other = self.running(machine)?.filter(|running| *running != self.binary());
             return Ok(other.map(|other| {
