@@ -42,10 +42,7 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
             if !args.yes && !confirmed(&host, door)? {
                 return Err(Failure::new("not applied: no consent was given"));
             }
-            match go(&mut examined, &prepared, door).await {
-                Ok(count) => applied = count,
-                Err(error) => failure = Some(error),
-            }
+            failure = go(&mut examined, &prepared, door, &mut applied).await.err();
         }
         let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         entry["applied"] = json!(applied);
@@ -66,9 +63,14 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
     failure.map_or(Ok(()), Err)
 }
 
-async fn go(examined: &mut Examined, prepared: &Prepared, door: &mut Door) -> Result<usize, Failure> {
+async fn go(
+    examined: &mut Examined,
+    prepared: &Prepared,
+    door: &mut Door,
+    applied: &mut usize,
+) -> Result<(), Failure> {
     let Examined { session, report } = examined;
-    Ok(apply(session, report, &holder(), &prepared.blobs, door).await?)
+    Ok(apply(session, report, &holder(), &prepared.blobs, door, applied).await?)
 }
 
 /// Who deploys, for the lock's note and the journal.

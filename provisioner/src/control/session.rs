@@ -161,6 +161,10 @@ async fn first_bytes(exec: &mut Exec, host: &str) -> Result<First, ControlError>
     let ended = |exec: &Exec, said: &[u8]| {
         let mut said = String::from_utf8_lossy(said).into_owned();
         said.push_str(&String::from_utf8_lossy(exec.stderr()));
+        // Our binary is there, and sudo has refused to start it.
+        if said.trim_start().starts_with("sudo: ") {
+            return ControlError::NotRoot { host: host.to_owned() };
+        }
         ControlError::Ended {
             host: host.to_owned(),
             status: exec.status().map_or("none".into(), |s| s.to_string()),

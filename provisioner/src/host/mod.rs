@@ -77,7 +77,7 @@ fn check_all(machine: &Machine, resources: &[Resource]) -> Result<Report, String
         match kind.check(machine, &ahead) {
             Ok(None) => report.unchanged += 1,
             Ok(Some(Finding { action, why, diff })) => {
-                ahead.add(id.clone());
+                ahead.add(id.clone(), action);
                 report.changes.push(Change { index, resource: id, action, why, diff });
             }
             Err(error) => return Err(format!("{id}: {error}")),

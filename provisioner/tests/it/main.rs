@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod architecture;
+mod deploy;
 mod deployed;
+mod drift;
 mod droplet;
+mod foreign;
+mod killed;
+mod reach;
+mod refusals;
 mod roles;
 mod sandbox;
 mod sync;
+mod workstation;
