@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod architecture;
+mod backup;
 mod deployed;
 mod droplet;
 mod roles;
