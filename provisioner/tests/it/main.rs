@@ -8,4 +8,5 @@ mod deployed;
 mod droplet;
 mod roles;
 mod sandbox;
+mod secrets;
 mod sync;
