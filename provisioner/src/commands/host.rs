@@ -89,7 +89,7 @@ pub fn cmd_host(args: &HostArgs, door: &mut Door) -> Result<(), Failure> {
             Ok(writeln!(door.out, "{name}")?)
         }
         Some(HostVerb::Backups { target }) => {
-            let sets = backup::list(target).map_err(|e| failed(&e))?;
+            let sets = backup::list(target).map_err(|e| failed(&format!("{}: {e}", target.display())))?;
             door.document(&json!({ "backups": sets }))
         }
         Some(HostVerb::Verify { target, postgres_version, name }) => {
