@@ -52,7 +52,7 @@ def fast_subjects(lab, droplet):
         inventory = droplet.inventory(link)
         sepctl = [lab.sepctl, "--inventory", inventory]
         pairs += [
-            (link, Subject("ssh HOST true", lambda link=link: (droplet.ssh(link, "true"), lab.environment))),
+            (link, Subject(report.SHELL, lambda link=link: (droplet.ssh(link, "true"), lab.environment))),
             (link, Subject("sepctl plan", lambda c=sepctl: (c + ["plan"], lab.environment), "nothing to do")),
             (link, Subject("sepctl deploy --yes", lambda c=sepctl: (c + ["deploy", "--yes"], lab.environment),
                            "nothing to do")),
@@ -63,6 +63,8 @@ def fast_subjects(lab, droplet):
 def rival_subjects(lab, ansible, pyinfra):
     pairs = []
     for link in ("near", "far"):
+        shell = lambda link=link: (ansible.ssh(link, "true"), lab.environment)
+        pairs.append((link, Subject(report.SHELL, shell)))
         for name, pipelining in (("Ansible, defaults", False), ("Ansible, pipelining on", True)):
             begin = lambda link=link, pipelining=pipelining: lab.ansible(ansible, link, pipelining)
             pairs.append((link, Subject(name, begin, "changed=0")))
@@ -87,6 +89,10 @@ def noop(lab, rounds):
 def rivals(lab, rounds):
     ansible, pyinfra = lab.up(Droplet(lab, "bencha")), lab.up(Droplet(lab, "benchp"))
     pairs = rival_subjects(lab, ansible, pyinfra)
+    # Ansible works through Python on the host, which a bare droplet does not have.
+    lab.fetch(ansible, ["python3", "python3-apt", "python3-psycopg2", "ufw"])
+    lab.fetch(pyinfra, ["ufw"])
+    subprocess.run(ansible.ssh("near", "apt-get install -qq -y python3 python3-apt"), check=True, capture_output=True)
     # Brought about first, then once more: what remains is the no-op.
     Subject("Ansible, first run", lambda: lab.ansible(ansible, "near", True)).run(record=False)
     for _ in range(2):

@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-${CARGO:-cargo} build --release --package sepctl --package sep-executor --bins
-${CARGO:-cargo} build --release --package sepctl --example latency_relay
+${CARGO:-cargo} build --release --locked --package sepctl --package sep-executor --bins
+${CARGO:-cargo} build --release --locked --package sepctl --example latency_relay
 
 venv=target/bench-venv
 if ! cmp -s bench/rivals/requirements.txt "$venv/requirements.txt"; then
@@ -19,4 +19,4 @@ if ! cmp -s bench/rivals/requirements.txt "$venv/requirements.txt"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement bench/rivals/requirements.txt
     cp bench/rivals/requirements.txt "$venv/requirements.txt"
 fi
-exec "$venv/bin/python" bench/deploy.py "$@"
+PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" bench/deploy.py "$@"

@@ -70,6 +70,18 @@ class Lab:
         self.sandbox("down", droplet.name)
         self.droplets.pop(droplet.name, None)
 
+    def fetch(self, droplet, packages):
+        """Puts packages that the sandbox's image lacks into the droplet's cache, over this machine's network."""
+        with open("/etc/resolv.conf", encoding="utf-8") as file:
+            resolver = file.read()
+        script = (
+            "cat > /etc/resolv.conf && apt-get -qq -y --download-only install "
+            + " ".join(packages)
+            + "; status=$?; rm /etc/resolv.conf; exit $status"
+        )
+        command = ["nsenter", "--target", str(droplet.pid), "--mount", "sh", "-c", script]
+        subprocess.run(command, input=resolver, text=True, check=True, capture_output=True)
+
     def forget_facts(self):
         shutil.rmtree(self.environment["XDG_CACHE_HOME"], ignore_errors=True)
 
@@ -114,7 +126,7 @@ class Droplet:
 
     def settle(self, found, far):
         self.address = {"near": found["address"], "far": far}
-        self.identity = found["identity"]
+        self.identity, self.pid = found["identity"], found["pid"]
         self.known_hosts = os.path.join(self.lab.folder, f"{self.name}.known_hosts")
         with open(found["known_hosts"], encoding="utf-8") as file:
             key = file.readline().split(" ", 1)[1]
