@@ -6,6 +6,7 @@ mod architecture;
 mod backup;
 mod deployed;
 mod droplet;
+mod executor;
 mod roles;
 mod sandbox;
 mod secrets;
