@@ -8,6 +8,7 @@ mod deploy;
 mod deployed;
 mod drift;
 mod droplet;
+mod executor;
 mod foreign;
 mod killed;
 mod reach;
