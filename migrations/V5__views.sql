@@ -55,7 +55,8 @@ from (
     union all
     select (t.closed_at at time zone 'UTC')::date, t.account, t.strategy, 0, 0, 0,
            1, (t.realized_pl > 0)::int, (t.realized_pl < 0)::int,
-           greatest(t.realized_pl, 0), greatest(-t.realized_pl, 0), coalesce(t.financing, 0), null, null, null
+           greatest(t.realized_pl, 0), greatest(-t.realized_pl, 0), coalesce(t.financing, 0),
+           null as balance, null as nav, null as max_drawdown
     from trade_executions t where t.state = 'closed'
     union all
     select m.day, m.account, m.strategy, 0, 0, 0, 0, 0, 0, 0, 0, 0, m.balance, m.nav, m.max_drawdown

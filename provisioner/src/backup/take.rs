@@ -70,21 +70,31 @@ pub fn take(machine: &Machine, options: &TakeOptions) -> Result<String, TakeErro
     sweep(&options.target)?;
     let databases = describe_databases(machine, options)?;
     make_room(options, &databases)?;
-    let now = jiff::Timestamp::now();
-    let name = now.strftime("%Y-%m-%dT%H%M%SZ").to_string();
-    let partial = options.target.join(format!(".partial-{name}"));
+    let (now, name) = free_name(&options.target);
+    let (partial, published) = (options.target.join(format!(".partial-{name}")), options.target.join(&name));
     std::fs::create_dir(&partial).map_err(io(&partial))?;
-    let made = fill(machine, options, &partial, &now.to_string(), databases);
+    let made = fill(machine, options, &partial, &now.to_string(), databases)
+        .and_then(|()| std::fs::rename(&partial, &published).map_err(io(&published)));
     if let Err(error) = made {
         // Nothing half-made stays behind.
         let _ = std::fs::remove_dir_all(&partial);
         return Err(error);
     }
-    let published = options.target.join(&name);
-    std::fs::rename(&partial, &published).map_err(io(&published))?;
     sync(&options.target)?;
     prune(options)?;
     Ok(name)
+}
+
+/// A set is named by its second: where one was taken within this very second, the next is waited for.
+fn free_name(target: &Path) -> (jiff::Timestamp, String) {
+    loop {
+        let now = jiff::Timestamp::now();
+        let name = now.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+        if !target.join(&name).exists() {
+            return (now, name);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Removes what killed runs left.

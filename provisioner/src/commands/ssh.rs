@@ -1,6 +1,6 @@
 //! `sepctl ssh`: a shell on the droplet, or one command.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use russh::ChannelMsg;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Global;
 use crate::door::{Door, Failure};
-use crate::ssh::{Connection, Target};
+use crate::ssh::{Connection, Piece, Target};
 
 /// Open a shell on the droplet, or run one command there
 #[derive(Debug, clap::Args)]
@@ -45,20 +45,28 @@ pub async fn cmd_ssh(global: &Global, args: &SshArgs, door: &mut Door) -> Result
 
 async fn run(connection: &Connection, command: &str, door: &mut Door) -> Result<Option<u32>, Failure> {
     let mut exec = connection.exec(command).await?;
-    if std::io::stdin().is_terminal() {
-        exec.end_input().await;
-    } else {
-        let mut input = Vec::new();
-        tokio::io::stdin().read_to_end(&mut input).await?;
-        exec.send(&input).await?;
-        exec.end_input().await;
+    let mut input = tokio::io::stdin();
+    let (mut typed, mut open) = (vec![0; 32 * 1024], true);
+    loop {
+        tokio::select! {
+            read = input.read(&mut typed), if open => match read? {
+                0 => {
+                    open = false;
+                    exec.end_input().await;
+                }
+                // A command that has just ended takes no more; that is noticed below.
+                count => drop(exec.send(&typed[..count]).await),
+            },
+            piece = exec.receive_any() => match piece {
+                Some(Piece::Stdout(bytes)) => {
+                    door.out.write_all(&bytes)?;
+                    door.out.flush()?;
+                }
+                Some(Piece::Stderr(bytes)) => door.talk.write_all(&bytes)?,
+                None => return Ok(exec.status()),
+            },
+        }
     }
-    while let Some(bytes) = exec.receive().await {
-        door.out.write_all(&bytes)?;
-        door.out.flush()?;
-    }
-    door.talk.write_all(exec.stderr())?;
-    Ok(exec.status())
 }
 
 async fn shell(connection: &Connection, door: &mut Door) -> Result<Option<u32>, Failure> {

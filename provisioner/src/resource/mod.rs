@@ -45,7 +45,7 @@ pub use service::{Ready, Service};
 pub use user::User;
 
 use crate::exchange::Ask;
-use crate::machine::{Machine, MachineError};
+use crate::machine::{Command, Machine, MachineError};
 use crate::plan::Action;
 
 /// What every kind can do.
@@ -61,6 +61,11 @@ pub trait Kind {
 
     /// systemd units that `check` will ask for, so that all are read at once.
     fn units(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Programs that `check` will ask through [`Machine::probe`], so that all run side by side. They only look.
+    fn probes(&self) -> Vec<Command> {
         Vec::new()
     }
 }
@@ -161,6 +166,11 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// Whether a secret stands in it.
+    pub fn is_sensitive(&self) -> bool {
+        matches!(self, Self::File(file) if file.content.is_sensitive())
+    }
+
     /// The kind behind it.
     pub fn kind(&self) -> &dyn Kind {
         match self {

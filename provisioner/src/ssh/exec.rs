@@ -19,6 +19,13 @@ pub struct Exec {
     status: Option<u32>,
 }
 
+/// Some output of a command.
+#[derive(Debug)]
+pub enum Piece {
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+}
+
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -58,15 +65,25 @@ impl Exec {
         let _ = self.write.eof().await;
     }
 
-    /// The next piece of standard output; `None` when the command has ended.
+    /// The next piece of standard output; `None` when the command has ended. Standard error is kept for later.
     pub async fn receive(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.receive_any().await? {
+                Piece::Stdout(bytes) => return Some(bytes),
+                Piece::Stderr(bytes) => {
+                    let room = STDERR_KEPT.saturating_sub(self.stderr.len());
+                    self.stderr.extend(bytes.iter().take(room));
+                }
+            }
+        }
+    }
+
+    /// The next piece of either output, as it comes; `None` when the command has ended. May be cancelled.
+    pub async fn receive_any(&mut self) -> Option<Piece> {
         while let Some(message) = self.read.wait().await {
             match message {
-                ChannelMsg::Data { data } => return Some(data.to_vec()),
-                ChannelMsg::ExtendedData { data, .. } => {
-                    let room = STDERR_KEPT.saturating_sub(self.stderr.len());
-                    self.stderr.extend(data.iter().take(room));
-                }
+                ChannelMsg::Data { data } => return Some(Piece::Stdout(data.to_vec())),
+                ChannelMsg::ExtendedData { data, .. } => return Some(Piece::Stderr(data.to_vec())),
                 ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
                 _ => {}
             }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use connection::{Connection, deadline};
 pub use error::SshError;
-pub use exec::{Exec, Finished};
+pub use exec::{Exec, Finished, Piece};
 pub use host_key::HostKeyPolicy;
 
 /// Where to connect to, and as whom.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod architecture;
+mod backup;
 mod deploy;
 mod deployed;
 mod drift;
@@ -13,5 +14,6 @@ mod reach;
 mod refusals;
 mod roles;
 mod sandbox;
+mod secrets;
 mod sync;
 mod workstation;
