@@ -16,7 +16,7 @@ fn a_deployment_killed_anywhere_is_made_good_by_the_next() {
         droplet.set_failpoint(place);
         let deployed = workstation.deploy();
         droplet.clear_failpoint();
-        assert_eq!(deployed.code, Some(1), "{place}: {deployed:#?}");
+        assert_eq!(deployed.code, Some(1), "{place}: is sepctl built with failpoints? {deployed:#?}");
         let failed = deployed.failed.clone().unwrap();
         assert!(failed.contains("the host's side ended"), "{place}: {failed}");
         assert!(failed.contains(&format!("failpoint {place} hit")), "{place}: {failed}");

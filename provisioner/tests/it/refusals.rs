@@ -275,7 +275,7 @@ fn one_deployment_at_a_time_and_only_what_was_shown() {
         droplet.set_failpoint("hold host-locked");
         let first = workstation.spawn(&["deploy", "--yes", "--json"]);
         let marked = || droplet.told("cat /run/sepctl-failpoint") == "held host-locked";
-        wait_until("the lock", Duration::from_secs(30), marked);
+        wait_until("the lock (is sepctl built with failpoints?)", Duration::from_secs(30), marked);
         first
     };
     let drift = "chmod 600 /etc/cron.d/sep-backup";
