@@ -334,7 +334,13 @@ impl Droplet<'_> {
         )?;
         let mut loads: Vec<&str> = vec![&config.path, &unit.path, "release sep-executor"];
         loads.extend(credentials.iter().map(|file| file.path.as_str()));
-        let service = Service::new("sep-executor.service", &loads);
+        let check = ["check", "--config", "/etc/sep/executor.yaml"].map(str::to_owned);
+        // What the executor would wait for in silence (an account that is not there, say), its check says at once.
+        let trial = ["runuser", "--user", "sep", "--", "/opt/sep/current/sep-executor"].map(str::to_owned);
+        let service = Service {
+            validate: trial.into_iter().chain(check.clone()).collect(),
+            ..Service::new("sep-executor.service", &loads)
+        };
         let mut all: Vec<Resource> = vec![
             User { name: "sep".into() }.into(),
             Directory::new("/etc/sep/credentials", "root", 0o700).into(),
@@ -349,7 +355,7 @@ impl Droplet<'_> {
                 sha256: self.inputs.executor.to_owned(),
                 unit: "sep-executor.service".into(),
                 socket: API_SOCKET.into(),
-                check: ["check", "--config", "/etc/sep/executor.yaml"].map(str::to_owned).into(),
+                check: check.into(),
                 user: "sep".into(),
             }
             .into(),

@@ -1,7 +1,8 @@
 //! The messages between the workstation's side and the host's side of `sepctl`, and their framing.
 //!
-//! A frame is a length (u32, big endian) and that many bytes of JSON. One exchange is: facts up,
-//! desired state down, report up; for a deployment then go, events, and answers to what the host asks for.
+//! A frame is a length (u32, big endian) and that many bytes of JSON. One exchange is: facts up, desired state
+//! down, report up; for a deployment then go, events, and answers to what the host asks for. The desired state
+//! stays away where the host was started with the name of one that it holds already.
 
 use std::io::{Read, Write};
 
@@ -13,27 +14,41 @@ use crate::plan::Report;
 use crate::resource::Resource;
 
 /// Both sides are the same binary, by its hash; the number guards against a hand-made mix.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// A frame larger than this is no frame of ours.
 const LARGEST: u32 = 64 * 1024 * 1024;
 
 /// From the workstation to the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToHost {
-    /// What the droplet is to be, top to bottom, and the facts it was made from.
-    Desired { protocol: u32, resources: Vec<Resource>, assumed: Facts },
+    Desired(Desired),
     /// Apply what the report with this digest says. `holder` is shown to whoever comes meanwhile.
-    Go { digest: String, holder: String },
+    Go {
+        digest: String,
+        holder: String,
+    },
     /// The answer to an [`Ask`]: done, or the reason why not.
-    Answer { error: Option<String> },
+    Answer {
+        error: Option<String>,
+    },
+}
+
+/// What the droplet is to be, top to bottom, and the facts it was made from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Desired {
+    pub protocol: u32,
+    /// The workstation's name for exactly this; it tells nobody else anything of the content.
+    pub name: String,
+    pub resources: Vec<Resource>,
+    pub assumed: Facts,
 }
 
 /// From the host to the workstation.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromHost {
     Facts(Facts),
-    /// The desired state was made from other facts than the host's: make it again.
-    FactsDiffer,
+    /// The host does not hold what it was started with the name of, or it was made from other facts: send one.
+    WantsDesired,
     /// What would change.
     Report(Report),
     Event(Event),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Global;
 use super::plan::{document, show};
-use crate::control::{Examined, Prepared, apply, examine};
+use crate::control::{Examined, apply, examine};
 use crate::door::{Door, Failure, Tint};
 use crate::inventory::model::Host;
 
@@ -30,9 +30,8 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
     let mut failure = None;
     for host in global.hosts(door)? {
         let start = Instant::now();
-        let prepared = Prepared::load(&host, &global.folder())?;
         door.passing(&format!("  … looking at {}", host.name));
-        let mut examined = examine(&host, &prepared, door).await?;
+        let mut examined = examine(&host, &global.folder(), door).await?;
         if !door.json {
             show(door, &host.name, &examined.report)?;
         }
@@ -42,10 +41,7 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
             if !args.yes && !confirmed(&host, door)? {
                 return Err(Failure::new("not applied: no consent was given"));
             }
-            match go(&mut examined, &prepared, door).await {
-                Ok(count) => applied = count,
-                Err(error) => failure = Some(error),
-            }
+            failure = go(&mut examined, door, &mut applied).await.err();
         }
         let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         entry["applied"] = json!(applied);
@@ -66,9 +62,9 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
     failure.map_or(Ok(()), Err)
 }
 
-async fn go(examined: &mut Examined, prepared: &Prepared, door: &mut Door) -> Result<usize, Failure> {
-    let Examined { session, report } = examined;
-    Ok(apply(session, report, &holder(), &prepared.blobs, door).await?)
+async fn go(examined: &mut Examined, door: &mut Door, applied: &mut usize) -> Result<(), Failure> {
+    let Examined { session, report, prepared } = examined;
+    Ok(apply(session, report, &holder(), &prepared.blobs, door, applied).await?)
 }
 
 /// Who deploys, for the lock's note and the journal.

@@ -13,6 +13,9 @@ use crate::machine::Machine;
 /// The host's side of sepctl
 #[derive(Debug, clap::Args)]
 pub struct HostArgs {
+    /// The desired state that this host may hold from the last time
+    #[arg(long)]
+    desired: Option<String>,
     #[command(subcommand)]
     verb: Option<HostVerb>,
 }
@@ -70,7 +73,7 @@ pub fn cmd_host(args: &HostArgs, door: &mut Door) -> Result<(), Failure> {
     match &args.verb {
         None => {
             let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            crate::host::serve(&mut input, &mut output).map_err(|e| failed(&e))
+            crate::host::serve(&mut input, &mut output, args.desired.as_deref()).map_err(|e| failed(&e))
         }
         Some(HostVerb::Backup { target, port, postgres_version, databases, keep, budget, reserve }) => {
             let options = TakeOptions {

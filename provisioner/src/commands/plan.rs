@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::Global;
-use crate::control::{Prepared, examine};
+use crate::control::examine;
 use crate::door::{Door, Failure, Tint};
 use crate::plan::{Action, Change, Report};
 
@@ -27,9 +27,8 @@ pub async fn cmd_plan(global: &Global, args: &PlanArgs, door: &mut Door) -> Resu
     let mut documents = Vec::new();
     let mut drift = false;
     for host in global.hosts(door)? {
-        let prepared = Prepared::load(&host, &global.folder())?;
         door.passing(&format!("  … looking at {}", host.name));
-        let examined = examine(&host, &prepared, door).await?;
+        let examined = examine(&host, &global.folder(), door).await?;
         drift |= !examined.report.changes.is_empty();
         if door.json {
             documents.push(document(&host.name, &examined.report));

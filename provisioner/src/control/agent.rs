@@ -40,7 +40,8 @@ impl Agent {
             "if [ -x {path} ] && echo '{hash}  {path}' | sha256sum -c --status; then exec {sudo}{path} {verb}; fi; \
              echo {BOOTSTRAP_MARK}; uname -m; . /etc/os-release; echo \"$ID\"; echo \"$VERSION_ID\"; \
              getconf GNU_LIBC_VERSION; awk '/MemTotal/ {{print $2}}' /proc/meminfo; nproc; \
-             df -Pk /opt 2>/dev/null | awk 'END {{print $4}}'; mktemp -d; {sudo}id -u",
+             df -Pk /opt 2>/dev/null | awk 'END {{print $4}}'; \
+             uid=$({sudo}id -u) && echo \"$uid\" && mktemp -d",
             hash = self.sha256,
         )
     }
@@ -108,13 +109,12 @@ pub fn supported(host: &str, facts: &Facts) -> Result<(), ControlError> {
 /// Reads what [`Agent::command`] printed in place of a first frame.
 pub fn parse_bootstrap(host: &str, text: &str) -> Result<Bootstrap, ControlError> {
     let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
-    let [architecture, os, os_version, glibc, memory, cores, free, upload_dir, rest @ ..] = lines.as_slice()
-    else {
+    let [architecture, os, os_version, glibc, memory, cores, free, rest @ ..] = lines.as_slice() else {
         return Err(ControlError::NoShell { host: host.to_owned(), found: text.to_owned() });
     };
-    if rest != ["0"] {
+    let ["0", upload_dir] = rest else {
         return Err(ControlError::NotRoot { host: host.to_owned() });
-    }
+    };
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     Ok(Bootstrap {
         facts: Facts {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn bootstrap() -> Bootstrap {
-        let text = "sepctl-bootstrap\nx86_64\ndebian\n13\nglibc 2.41\n8100000\n2\n20000000\n/tmp/tmp.x\n0\n";
+        let text = "sepctl-bootstrap\nx86_64\ndebian\n13\nglibc 2.41\n8100000\n2\n20000000\n0\n/tmp/tmp.x\n";
         parse_bootstrap("h", text).unwrap()
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let found = bootstrap();
         assert_eq!((found.facts.os.as_str(), found.glibc.as_str()), ("debian", "2.41"));
         assert_eq!((found.facts.memory, found.facts.cores), (8_100_000 * 1024, 2));
-        let denied = "sepctl-bootstrap\nx86_64\ndebian\n13\nglibc 2.41\n1\n2\n3\n/tmp/x\n";
+        let denied = "sepctl-bootstrap\nx86_64\ndebian\n13\nglibc 2.41\n1\n2\n3\n";
         assert!(matches!(parse_bootstrap("h", denied), Err(ControlError::NotRoot { .. })));
         assert!(matches!(parse_bootstrap("h", "Welcome!\n"), Err(ControlError::NoShell { .. })));
     }

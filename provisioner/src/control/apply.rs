@@ -13,14 +13,16 @@ const STEP_PATIENCE: Duration = Duration::from_secs(2400);
 /// Files that the host may ask for, by their SHA-256.
 pub type Blobs = HashMap<String, Vec<u8>>;
 
-/// Gives the go for this report and sees it through. The number of resources that were changed.
+/// Gives the go for this report and sees it through. `applied` counts the resources that were changed, also where
+/// a later one fails.
 pub async fn apply(
     session: &mut Session,
     report: &Report,
     holder: &str,
     blobs: &Blobs,
     talk: &mut dyn Talk,
-) -> Result<usize, ControlError> {
+    applied: &mut usize,
+) -> Result<(), ControlError> {
     session.send(&ToHost::Go { digest: report.digest(), holder: holder.to_owned() }).await?;
     let mut during = String::from("taking the lock");
     loop {
@@ -29,12 +31,12 @@ pub async fn apply(
                 talk.event(&event);
                 match event {
                     Event::Started { resource, .. } => during = format!("applying {resource}"),
-                    Event::Applied { .. } => {}
+                    Event::Applied { .. } => *applied += 1,
                     Event::Failed { resource, message, rolled_back, .. } => {
                         let host = session.connection.host().to_owned();
                         return Err(ControlError::Apply { host, resource, message, rolled_back });
                     }
-                    Event::Finished { applied } => return Ok(applied),
+                    Event::Finished { .. } => return Ok(()),
                 }
             }
             FromHost::Ask(ask) => {

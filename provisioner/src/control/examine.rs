@@ -1,54 +1,55 @@
 //! From an inventory entry to a report, in as few round trips as possible.
 //!
-//! The facts of the last time are remembered here. With them the desired state is sent along with the start of the
-//! host's side; the host compares them with its own, and asks for another state where they differ.
+//! The facts of the last time are remembered here, and the host holds the desired state of the last time. So only
+//! the name of the state travels, along with the start of the host's side; the host compares facts and name with its
+//! own, checks the machine, and asks for the state where it has another one.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::agent;
-use super::{ControlError, Prepared, Session, Talk, encode_desired};
+use super::memory::Memory;
+use super::{ControlError, Prepared, Session, Talk, agent};
+use crate::exchange::{Desired, FrameError};
 use crate::facts::Facts;
-use crate::hash;
 use crate::inventory::model::Host;
 use crate::plan::Report;
-use crate::ssh::Target;
+use crate::ssh::{Connection, Target};
 use crate::tuning;
 
 /// A host that has been looked at, its side waiting for a go.
 pub struct Examined {
     pub session: Session,
     pub report: Report,
+    /// What the go may need.
+    pub prepared: Prepared,
 }
 
-/// Connects to the host and has every resource checked.
-pub async fn examine(
-    host: &Host,
-    prepared: &Prepared,
-    talk: &mut dyn Talk,
-) -> Result<Examined, ControlError> {
+/// Connects to the host and has every resource checked. `folder` is the inventory's.
+pub async fn examine(host: &Host, folder: &Path, talk: &mut dyn Talk) -> Result<Examined, ControlError> {
     let target = Target::of(host);
-    let memory = Memory::of(host);
-    let remembered = memory.recall();
-    let ahead = match &remembered {
-        None => None,
-        Some(facts) => {
-            let resources = prepared.desired(host, facts)?;
-            let bytes = encode_desired(&resources, facts)
-                .map_err(|source| ControlError::Frame { host: host.name.clone(), source })?;
-            Some((facts, bytes))
-        }
-    };
-    let bytes = ahead.as_ref().map(|(_, bytes)| bytes.as_slice());
-    let mut session = Session::open(&target, &prepared.agent, bytes, talk).await?;
+    // The binaries are read and hashed while the first packets are on their way.
+    let connecting = async { Ok(Connection::open(&target).await?) };
+    let (connection, (prepared, expected)) = tokio::try_join!(connecting, expect(host, folder))?;
+    let name = expected.as_ref().map(|(_, desired)| desired.name.as_str());
+    let mut session = Session::open(connection, &target, &prepared.agent, name, talk).await?;
     let facts = session.facts().await?;
     agent::supported(&host.name, &facts)?;
     fits(host, &facts)?;
-    let resources = prepared.desired(host, &facts)?;
-    let report = session.examine(&facts, remembered.as_ref(), &resources).await?;
-    if remembered.as_ref() != Some(&facts) {
-        memory.keep(&facts);
-    }
-    Ok(Examined { session, report })
+    let report = match session.report().await? {
+        Some(report) => report,
+        None => {
+            let known = expected.filter(|(memory, _)| memory.facts == facts);
+            let desired = match known {
+                Some((_, desired)) => desired,
+                None => {
+                    let memory = Memory::new(facts);
+                    memory.keep(host);
+                    desired(host, &prepared, &memory)?
+                }
+            };
+            session.examine(desired).await?
+        }
+    };
+    Ok(Examined { session, report, prepared })
 }
 
 /// The inventory was checked against the memory it names; where it names none, the host's own is what counts.
@@ -66,27 +67,30 @@ fn fits(host: &Host, facts: &Facts) -> Result<(), ControlError> {
     })
 }
 
-/// Where a host's facts are remembered. Losing it costs a round trip, nothing else.
-struct Memory(PathBuf);
+type Expected = Option<(Memory, Desired)>;
 
-impl Memory {
-    fn of(host: &Host) -> Self {
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .unwrap_or_else(|| std::env::home_dir().unwrap_or_default().join(".cache"));
-        let ssh = &host.ssh;
-        let key = hash::sha256(format!("{}:{}:{}", ssh.address, ssh.port, ssh.user).as_bytes());
-        Self(cache.join("sepctl").join("facts").join(format!("{key}.json")))
+/// What the workstation brings along, and what the host most likely is to be.
+async fn expect(host: &Host, folder: &Path) -> Result<(Prepared, Expected), ControlError> {
+    let (host, folder) = (host.clone(), folder.to_owned());
+    let work = move || {
+        let prepared = Prepared::load(&host, &folder)?;
+        let expected = match Memory::recall(&host) {
+            None => None,
+            Some(memory) => {
+                let desired = desired(&host, &prepared, &memory)?;
+                Some((memory, desired))
+            }
+        };
+        Ok((prepared, expected))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
     }
+}
 
-    fn recall(&self) -> Option<Facts> {
-        serde_json::from_slice(&std::fs::read(&self.0).ok()?).ok()
-    }
-
-    fn keep(&self, facts: &Facts) {
-        let Some(folder) = self.0.parent() else { return };
-        let Ok(text) = serde_json::to_vec(facts) else { return };
-        // Without it the next exchange takes one more round trip.
-        let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&self.0, text));
-    }
+fn desired(host: &Host, prepared: &Prepared, memory: &Memory) -> Result<Desired, ControlError> {
+    let resources = prepared.desired(host, &memory.facts)?;
+    let frame = |source| ControlError::Frame { host: host.name.clone(), source: FrameError::Json(source) };
+    memory.desired(resources).map_err(frame)
 }

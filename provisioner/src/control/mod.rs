@@ -6,6 +6,7 @@ mod call;
 pub mod database;
 mod error;
 mod examine;
+mod memory;
 pub mod migrate;
 mod prepare;
 mod push;
@@ -18,7 +19,7 @@ pub use error::ControlError;
 pub use examine::{Examined, examine};
 pub use prepare::Prepared;
 pub use push::{PushError, Pushed, push};
-pub use session::{Session, encode_desired};
+pub use session::Session;
 
 use crate::exchange::Event;
 

@@ -1,4 +1,4 @@
-//! What the workstation brings along to a deployment, read before the first connection.
+//! What the workstation brings along to a deployment, read before anything is sent.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::agent::{self, Agent};
 use super::{ControlError, Talk};
-use crate::exchange::{self, FromHost, Refusal, ToHost};
+use crate::exchange::{self, Desired, FromHost, Refusal, ToHost};
 use crate::facts::Facts;
 use crate::plan::Report;
-use crate::resource::Resource;
 use crate::ssh::{Connection, Exec, Target};
 
 /// A check of everything takes well under a second; a host under load may need more.
@@ -21,21 +20,21 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and starts the host's side, installing this version there if it is missing.
+    /// Starts the host's side, installing this version there if it is missing.
     ///
-    /// `ahead` is sent along with the start, before anything has come back; see [`Session::examine`].
+    /// `name` is that of the desired state which [`Session::report`] is to be about. It goes along with the start:
+    /// a server takes no input for a command before it has started it, so the state itself would come a round
+    /// trip later.
     pub async fn open(
+        connection: Connection,
         target: &Target,
         agent: &Agent,
-        ahead: Option<&[u8]>,
+        name: Option<&str>,
         talk: &mut dyn Talk,
     ) -> Result<Self, ControlError> {
-        let connection = Connection::open(target).await?;
-        let command = agent.command(&target.user, "host");
+        let verb = name.map_or("host".to_owned(), |name| format!("host --desired {name}"));
+        let command = agent.command(&target.user, &verb);
         let mut exec = connection.exec(&command).await?;
-        if let Some(bytes) = ahead {
-            exec.send(bytes).await?;
-        }
         let mut session = match first_bytes(&mut exec, &target.host).await? {
             First::Frame(buffer) => return Ok(Self { connection, exec, buffer }),
             First::Bootstrap(text) => {
@@ -44,9 +43,6 @@ impl Session {
                 Self { connection, exec, buffer: Vec::new() }
             }
         };
-        if let Some(bytes) = ahead {
-            session.exec.send(bytes).await?;
-        }
         match first_bytes(&mut session.exec, &target.host).await? {
             First::Frame(buffer) => session.buffer = buffer,
             First::Bootstrap(_) => {
@@ -65,24 +61,18 @@ impl Session {
         }
     }
 
-    /// Sends the desired state and waits for the report. Where it was sent ahead, made from `remembered` facts that
-    /// turn out to be the host's, only the report is waited for.
-    pub async fn examine(
-        &mut self,
-        facts: &Facts,
-        remembered: Option<&Facts>,
-        resources: &[Resource],
-    ) -> Result<Report, ControlError> {
-        if remembered.is_some() && remembered != Some(facts) {
-            match self.receive("comparing facts", CHECK_PATIENCE).await? {
-                FromHost::FactsDiffer => {}
-                other => return Err(self.unexpected("that the facts differ", &other)),
-            }
+    /// The report about the state of that name; `None`: the host wants to be sent one.
+    pub async fn report(&mut self) -> Result<Option<Report>, ControlError> {
+        match self.receive("checking its resources", CHECK_PATIENCE).await? {
+            FromHost::Report(report) => Ok(Some(report)),
+            FromHost::WantsDesired => Ok(None),
+            other => Err(self.unexpected("a report", &other)),
         }
-        if remembered != Some(facts) {
-            let message = encode_desired(resources, facts).map_err(|source| self.frame(source))?;
-            self.exec.send(&message).await?;
-        }
+    }
+
+    /// Sends the desired state and waits for the report about it.
+    pub async fn examine(&mut self, desired: Desired) -> Result<Report, ControlError> {
+        self.send(&ToHost::Desired(desired)).await?;
         match self.receive("checking its resources", CHECK_PATIENCE).await? {
             FromHost::Report(report) => Ok(report),
             other => Err(self.unexpected("a report", &other)),
@@ -141,15 +131,6 @@ impl Session {
     }
 }
 
-/// The desired state as the bytes that [`Session::open`] may send ahead.
-pub fn encode_desired(resources: &[Resource], facts: &Facts) -> Result<Vec<u8>, exchange::FrameError> {
-    exchange::encode(&ToHost::Desired {
-        protocol: exchange::PROTOCOL,
-        resources: resources.to_vec(),
-        assumed: facts.clone(),
-    })
-}
-
 enum First {
     Frame(Vec<u8>),
     Bootstrap(String),
@@ -161,6 +142,10 @@ async fn first_bytes(exec: &mut Exec, host: &str) -> Result<First, ControlError>
     let ended = |exec: &Exec, said: &[u8]| {
         let mut said = String::from_utf8_lossy(said).into_owned();
         said.push_str(&String::from_utf8_lossy(exec.stderr()));
+        // Our binary is there, and sudo has refused to start it.
+        if said.trim_start().starts_with("sudo: ") {
+            return ControlError::NotRoot { host: host.to_owned() };
+        }
         ControlError::Ended {
             host: host.to_owned(),
             status: exec.status().map_or("none".into(), |s| s.to_string()),

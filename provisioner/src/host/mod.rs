@@ -4,6 +4,7 @@
 //! Decides nothing: the desired state comes from the workstation, the meaning of a resource from its kind.
 
 mod facts;
+mod held;
 mod lock;
 pub mod status;
 
@@ -13,8 +14,9 @@ use std::time::Instant;
 
 use lock::{DeployLock, LockError};
 
-use crate::exchange::{self, Ask, Event, FrameError, FromHost, PROTOCOL, Refusal, ToHost};
-use crate::machine::{Machine, MachineError, PostgresTarget};
+use crate::exchange::{self, Ask, Desired, Event, FrameError, FromHost, PROTOCOL, Refusal, ToHost};
+use crate::facts::Facts;
+use crate::machine::{Command, Machine, MachineError, PostgresTarget};
 use crate::plan::{Change, Report};
 use crate::resource::{Ahead, ApplyError, Finding, Resource, Workstation};
 
@@ -29,36 +31,39 @@ pub enum HostError {
     Machine(#[from] MachineError),
 }
 
-/// Serves one exchange.
-pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> Result<(), HostError> {
+/// Serves one exchange. `name`: the desired state that the workstation has in mind, if this host holds it.
+pub fn serve(input: &mut dyn Read, output: &mut dyn Write, name: Option<&str>) -> Result<(), HostError> {
     let machine = Machine::default();
     let facts = facts::gather(&machine)?;
     let mut wire = Wire { input, output };
     wire.send(&FromHost::Facts(facts.clone()))?;
-    let resources = loop {
-        match wire.receive() {
-            Ok(ToHost::Desired { protocol, .. }) if protocol != PROTOCOL => {
-                let message = format!("found protocol {protocol}, expected {PROTOCOL}");
-                return Ok(wire.refuse(Refusal::Failed, message)?);
+    let held = name.and_then(held::recall).filter(|held| held.assumed == facts);
+    let known = held.is_some();
+    let desired = match held {
+        Some(held) => held,
+        None => {
+            wire.send(&FromHost::WantsDesired)?;
+            match wire.desired(&facts)? {
+                Some(desired) => desired,
+                None => return Ok(()),
             }
-            Ok(ToHost::Desired { resources, assumed, .. }) if assumed == facts => break resources,
-            Ok(ToHost::Desired { .. }) => wire.send(&FromHost::FactsDiffer)?,
-            Ok(other) => {
-                return Ok(
-                    wire.refuse(Refusal::Failed, format!("expected a desired state, found {other:?}"))?
-                );
-            }
-            Err(FrameError::Ended) => return Ok(()),
-            Err(error) => return Err(error.into()),
         }
     };
-    let report = match check_all(&machine, &resources) {
+    let report = match check_all(&machine, &desired.resources) {
         Ok(report) => report,
         Err(message) => return Ok(wire.refuse(Refusal::Failed, message)?),
     };
     wire.send(&FromHost::Report(report.clone()))?;
+    if report.changes.is_empty() && !known {
+        held::keep(&machine, &desired);
+    }
     match wire.receive() {
-        Ok(ToHost::Go { digest, holder }) => go(&machine, &resources, &digest, &holder, &mut wire),
+        Ok(ToHost::Go { digest, holder }) => {
+            if go(&machine, &desired.resources, &digest, &holder, &mut wire)? {
+                held::keep(&machine, &desired);
+            }
+            Ok(())
+        }
         Ok(other) => Ok(wire.refuse(Refusal::Failed, format!("expected a go, found {other:?}"))?),
         // The workstation has seen the plan and wants nothing more.
         Err(FrameError::Ended) => Ok(()),
@@ -77,7 +82,7 @@ fn check_all(machine: &Machine, resources: &[Resource]) -> Result<Report, String
         match kind.check(machine, &ahead) {
             Ok(None) => report.unchanged += 1,
             Ok(Some(Finding { action, why, diff })) => {
-                ahead.add(id.clone());
+                ahead.add(id.clone(), action);
                 report.changes.push(Change { index, resource: id, action, why, diff });
             }
             Err(error) => return Err(format!("{id}: {error}")),
@@ -89,6 +94,7 @@ fn check_all(machine: &Machine, resources: &[Resource]) -> Result<Report, String
 /// Reads at once, side by side, what the checks will ask for; errors come up again where they matter.
 fn warm_up(machine: &Machine, resources: &[Resource]) {
     let units: Vec<String> = resources.iter().flat_map(|r| r.kind().units()).collect();
+    let probes: Vec<Command> = resources.iter().flat_map(|r| r.kind().probes()).collect();
     let mut targets: Vec<PostgresTarget> = Vec::new();
     for resource in resources {
         if let Resource::PostgresDatabase(database) = resource {
@@ -103,6 +109,9 @@ fn warm_up(machine: &Machine, resources: &[Resource]) {
     std::thread::scope(|scope| {
         scope.spawn(|| machine.load_units(&units));
         scope.spawn(|| machine.packages());
+        for probe in &probes {
+            scope.spawn(|| machine.probe(probe).map(|_| ()));
+        }
         for target in &targets {
             if machine.postgres_listens(target.port) {
                 scope.spawn(|| machine.database(target).map(|_| ()));
@@ -111,21 +120,25 @@ fn warm_up(machine: &Machine, resources: &[Resource]) {
     });
 }
 
-/// Applies what the report of this digest said: under the lock, after looking again.
+/// Applies what the report of this digest said: under the lock, after looking again. Whether all of it was done.
 fn go(
     machine: &Machine,
     resources: &[Resource],
     digest: &str,
     holder: &str,
     wire: &mut Wire<'_>,
-) -> Result<(), HostError> {
+) -> Result<bool, HostError> {
     let _lock = match DeployLock::take(holder) {
         Ok(lock) => lock,
         Err(LockError::Held(by)) => {
             let message = format!("another deployment is under way: {by}");
-            return Ok(wire.refuse(Refusal::Locked, message)?);
+            wire.refuse(Refusal::Locked, message)?;
+            return Ok(false);
         }
-        Err(error) => return Ok(wire.refuse(Refusal::Failed, error.to_string())?),
+        Err(error) => {
+            wire.refuse(Refusal::Failed, error.to_string())?;
+            return Ok(false);
+        }
     };
     crate::failpoint::hit("host-locked");
     machine.forget();
@@ -137,9 +150,13 @@ fn go(
                 "the host is no longer as the plan that was shown; it would now change: {}",
                 if names.is_empty() { "nothing".into() } else { names.join(", ") }
             );
-            return Ok(wire.refuse(Refusal::Changed, message)?);
+            wire.refuse(Refusal::Changed, message)?;
+            return Ok(false);
         }
-        Err(message) => return Ok(wire.refuse(Refusal::Failed, message)?),
+        Err(message) => {
+            wire.refuse(Refusal::Failed, message)?;
+            return Ok(false);
+        }
     }
     let mut applied = 0;
     for (index, resource) in resources.iter().enumerate() {
@@ -150,12 +167,14 @@ fn go(
             Outcome::Failed { message, rolled_back } => {
                 journal(holder, applied, Some(&format!("{id}: {message}")));
                 let event = Event::Failed { index, resource: id, message, rolled_back };
-                return Ok(wire.send(&FromHost::Event(event))?);
+                wire.send(&FromHost::Event(event))?;
+                return Ok(false);
             }
         }
     }
     journal(holder, applied, None);
-    Ok(wire.send(&FromHost::Event(Event::Finished { applied }))?)
+    wire.send(&FromHost::Event(Event::Finished { applied }))?;
+    Ok(true)
 }
 
 enum Outcome {
@@ -225,6 +244,23 @@ impl Wire<'_> {
 
     fn receive(&mut self) -> Result<ToHost, FrameError> {
         exchange::read(&mut self.input)
+    }
+
+    /// Waits for a desired state made from these facts; `None`: there is none to come, and it has been said why.
+    fn desired(&mut self, facts: &Facts) -> Result<Option<Desired>, FrameError> {
+        let problem = match self.receive() {
+            Ok(ToHost::Desired(desired)) if desired.protocol != PROTOCOL => {
+                format!("found protocol {}, expected {PROTOCOL}", desired.protocol)
+            }
+            Ok(ToHost::Desired(desired)) if desired.assumed != *facts => {
+                "the desired state was made from other facts than this host's".to_owned()
+            }
+            Ok(ToHost::Desired(desired)) => return Ok(Some(desired)),
+            Ok(other) => format!("expected a desired state, found {other:?}"),
+            Err(FrameError::Ended) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.refuse(Refusal::Failed, problem).map(|()| None)
     }
 
     fn event(&mut self, event: Event) -> Result<(), FrameError> {

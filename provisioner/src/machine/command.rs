@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Machine, MachineError};
+use super::{Machine, MachineError, lock};
 
 /// Kept of each output stream.
 const KEPT: u64 = 4 * 1024 * 1024;
 
 /// A program to run: data until [`Machine::run`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Command {
     program: String,
     args: Vec<String>,
@@ -61,6 +61,19 @@ impl Command {
         self
     }
 
+    /// What it printed, or an error that carries what it said.
+    pub fn succeeded(&self, (status, output): (Option<i32>, Output)) -> Result<Output, MachineError> {
+        if status == Some(0) {
+            return Ok(output);
+        }
+        let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+        Err(MachineError::Command {
+            command: self.shown(),
+            status: status.map_or("a signal".into(), |s| format!("status {s}")),
+            stderr: last_lines(said, 12),
+        })
+    }
+
     fn shown(&self) -> String {
         let mut words = vec![self.program.clone()];
         words.extend(self.args.iter().cloned());
@@ -71,16 +84,17 @@ impl Command {
 impl Machine {
     /// Runs a program to its end; any status but 0 is an error that carries what it said.
     pub fn run(&self, command: &Command) -> Result<Output, MachineError> {
-        let (status, output) = self.try_run(command)?;
-        if status == Some(0) {
-            return Ok(output);
+        command.succeeded(self.try_run(command)?)
+    }
+
+    /// As [`Machine::try_run`], for programs that only look: run once, and remembered until something is changed.
+    pub fn probe(&self, command: &Command) -> Result<(Option<i32>, Output), MachineError> {
+        if let Some(answer) = lock(&self.probes).get(command) {
+            return Ok(answer.clone());
         }
-        let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-        Err(MachineError::Command {
-            command: command.shown(),
-            status: status.map_or("a signal".into(), |s| format!("status {s}")),
-            stderr: last_lines(said, 12),
-        })
+        let answer = self.try_run(command)?;
+        lock(&self.probes).insert(command.clone(), answer.clone());
+        Ok(answer)
     }
 
     /// Runs a program whose failure is an answer too: its status (`None`: a signal) and what it printed.

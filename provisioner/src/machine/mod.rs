@@ -49,6 +49,8 @@ pub struct Machine {
     packages: Mutex<Option<Arc<HashMap<String, Package>>>>,
     units: Mutex<HashMap<String, Unit>>,
     databases: Mutex<HashMap<String, Arc<Mutex<Database>>>>,
+    listening: Mutex<HashMap<u16, bool>>,
+    probes: Mutex<HashMap<Command, (Option<i32>, Output)>>,
 }
 
 impl Machine {
@@ -57,6 +59,8 @@ impl Machine {
         *lock(&self.packages) = None;
         lock(&self.units).clear();
         lock(&self.databases).clear();
+        lock(&self.listening).clear();
+        lock(&self.probes).clear();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Connections to the host's own PostgreSQL, as its superuser through the socket (pg_ident maps root).
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,9 +36,10 @@ pub fn socket(port: u16) -> String {
 }
 
 impl Machine {
-    /// Whether something listens at the server's socket.
+    /// Whether something listens at the server's socket; asked once, as the server forks for each try.
     pub fn postgres_listens(&self, port: u16) -> bool {
-        Path::new(&socket(port)).exists() && std::os::unix::net::UnixStream::connect(socket(port)).is_ok()
+        let tried = || Path::new(&socket(port)).exists() && UnixStream::connect(socket(port)).is_ok();
+        *lock(&self.listening).entry(port).or_insert_with(tried)
     }
 
     /// The connection to a database, opened once.

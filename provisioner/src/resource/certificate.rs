@@ -21,9 +21,19 @@ pub struct Certificate {
     pub name: String,
 }
 
+impl Certificate {
+    fn still_valid(&self) -> Command {
+        Command::new("openssl", ["x509", "-noout", "-checkend", RENEW_BEFORE, "-in", &self.certificate])
+    }
+}
+
 impl Kind for Certificate {
     fn id(&self) -> String {
         format!("certificate {}", self.certificate)
+    }
+
+    fn probes(&self) -> Vec<Command> {
+        vec![self.still_valid()]
     }
 
     fn check(&self, machine: &Machine, ahead: &Ahead) -> Result<Option<Finding>, MachineError> {
@@ -43,9 +53,7 @@ impl Kind for Certificate {
         if ahead.changes_kind("packages") && !Path::new("/usr/bin/openssl").exists() {
             return Ok(None);
         }
-        let check =
-            Command::new("openssl", ["x509", "-noout", "-checkend", RENEW_BEFORE, "-in", &self.certificate]);
-        let (status, _) = machine.try_run(&check)?;
+        let (status, _) = machine.probe(&self.still_valid())?;
         Ok((status != Some(0))
             .then(|| Finding::new(Action::Update, "expires within 30 days, or cannot be read")))
     }

@@ -37,12 +37,8 @@ impl Kind for Directory {
     fn check(&self, machine: &Machine, ahead: &Ahead) -> Result<Option<Finding>, MachineError> {
         let wanted = self.ownership();
         let found = machine.metadata(Path::new(&self.path))?;
-        // What lies on the bare mount point now is not what will be there once the volume is mounted.
-        let hidden = ahead.0.iter().any(|id| {
-            id.strip_prefix("mount ").is_some_and(|mount| Path::new(&self.path).starts_with(mount))
-        });
         match found {
-            Some(found) if !hidden => {
+            Some(found) if !ahead.mounts_over(&self.path) => {
                 if !found.is_dir {
                     return Err(MachineError::Expectation(format!(
                         "found no directory but something else at {}; move it away",

@@ -28,6 +28,11 @@ impl Text {
         Self { content: content.into(), sensitive: true }
     }
 
+    /// Whether it may not be shown, nor kept anywhere but in its file.
+    pub fn is_sensitive(&self) -> bool {
+        self.sensitive
+    }
+
     /// How the content differs from what stands there; nothing where it does not.
     pub(super) fn diff_from(&self, found: &str) -> Vec<String> {
         if found == self.content {

@@ -25,7 +25,7 @@ impl Filesystem {
         let field = |name: &str| output.stdout.lines().find_map(|line| line.strip_prefix(name));
         match status {
             // Status 2: nothing found; 8: contradictory signatures.
-            Some(2) => Ok(None),
+            Some(2) => self.damaged(machine),
             Some(0) => Ok(Some(
                 field("TYPE=")
                     .map(str::to_owned)
@@ -38,6 +38,15 @@ impl Filesystem {
                 found: output.stderr,
             }),
         }
+    }
+}
+
+impl Filesystem {
+    /// blkid passes over a signature whose checksum is wrong; wipefs lists it (and, without --all, does no more).
+    fn damaged(&self, machine: &Machine) -> Result<Option<String>, MachineError> {
+        let list = Command::new("wipefs", ["--noheadings", "--output", "TYPE", &self.device]);
+        let listed = machine.run(&list)?.stdout;
+        Ok(listed.lines().next().map(|kind| format!("a damaged {}", kind.trim())))
     }
 }
 

@@ -18,9 +18,9 @@ pub struct Firewall {
 }
 
 impl Firewall {
-    fn loaded(&self, machine: &Machine) -> Result<Option<String>, MachineError> {
-        let (status, output) = machine.try_run(&Command::new("nft", self.list()))?;
-        Ok((status == Some(0)).then_some(output.stdout))
+    /// Lists what the kernel has loaded.
+    fn loaded(&self) -> Command {
+        Command::new("nft", self.list())
     }
 
     /// Arguments that list the table without counters and without what its dynamic sets hold now.
@@ -30,17 +30,20 @@ impl Firewall {
         args
     }
 
-    /// The rules as this host's nft lists them: loaded into a network namespace of their own, which touches nothing.
-    fn listed(&self, machine: &Machine) -> Result<String, MachineError> {
+    /// Lists the rules as this host's nft does: loaded into a network namespace of their own, which touches nothing.
+    fn wanted(&self) -> Command {
         let script = format!("nft -f /dev/stdin && nft {}", self.list().join(" "));
-        let command = Command::new("unshare", ["--net", "sh", "-c", &script]).stdin(self.rules.as_bytes());
-        Ok(machine.run(&command)?.stdout)
+        Command::new("unshare", ["--net", "sh", "-c", &script]).stdin(self.rules.as_bytes())
     }
 }
 
 impl Kind for Firewall {
     fn id(&self) -> String {
         format!("firewall {}", self.table)
+    }
+
+    fn probes(&self) -> Vec<Command> {
+        vec![self.loaded(), self.wanted()]
     }
 
     fn check(&self, machine: &Machine, ahead: &Ahead) -> Result<Option<Finding>, MachineError> {
@@ -52,10 +55,12 @@ impl Kind for Firewall {
         if ahead.changes_kind("packages") && !Path::new("/usr/sbin/nft").exists() {
             return Ok(Some(Finding::new(Action::Create, "is not loaded")));
         }
-        let Some(loaded) = self.loaded(machine)? else {
+        let (Some(0), loaded) = machine.probe(&self.loaded())? else {
             return Ok(Some(Finding::new(Action::Create, "is not loaded")));
         };
-        let lines = diff(&loaded, &self.listed(machine)?);
+        let wanted = self.wanted();
+        let wanted = wanted.succeeded(machine.probe(&wanted)?)?;
+        let lines = diff(&loaded.stdout, &wanted.stdout);
         Ok((!lines.is_empty())
             .then(|| Finding::with(Action::Update, "the loaded rules are not those of its file", lines)))
     }

@@ -21,7 +21,8 @@ mod schema;
 mod service;
 mod user;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,7 @@ pub use service::{Ready, Service};
 pub use user::User;
 
 use crate::exchange::Ask;
-use crate::machine::{Machine, MachineError};
+use crate::machine::{Command, Machine, MachineError};
 use crate::plan::Action;
 
 /// What every kind can do.
@@ -60,6 +61,11 @@ pub trait Kind {
 
     /// systemd units that `check` will ask for, so that all are read at once.
     fn units(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Programs that `check` will ask through [`Machine::probe`], so that all run side by side. They only look.
+    fn probes(&self) -> Vec<Command> {
         Vec::new()
     }
 }
@@ -85,29 +91,37 @@ impl Finding {
     }
 }
 
-/// The ids of resources that the plan will have changed by the time a resource's turn comes.
+/// What the plan will have done, by resource, by the time a resource's turn comes.
 #[derive(Debug, Default)]
-pub struct Ahead(HashSet<String>);
+pub struct Ahead(HashMap<String, Action>);
 
 impl Ahead {
     /// Notes a change.
-    pub fn add(&mut self, id: String) {
-        self.0.insert(id);
+    pub fn add(&mut self, id: String, action: Action) {
+        self.0.insert(id, action);
     }
 
     /// Whether that resource will have been changed.
     pub fn changes(&self, id: &str) -> bool {
-        self.0.contains(id)
+        self.0.contains_key(id)
     }
 
     /// Whether a resource of that kind will have been changed.
     pub fn changes_kind(&self, kind: &str) -> bool {
-        self.0.iter().any(|id| id.split(' ').next() == Some(kind))
+        self.0.keys().any(|id| id.split(' ').next() == Some(kind))
     }
 
     /// Whether a resource that writes this path will have been changed.
     pub fn writes(&self, path: &str) -> bool {
-        self.0.iter().any(|id| id.split_once(' ').is_some_and(|(_, name)| name == path))
+        self.0.keys().any(|id| id.split_once(' ').is_some_and(|(_, name)| name == path))
+    }
+
+    /// Whether a filesystem will have been mounted over this path: what lies there now is not what will be there.
+    pub fn mounts_over(&self, path: &str) -> bool {
+        self.0.iter().any(|(id, action)| {
+            let point = id.strip_prefix("mount ").filter(|_| *action == Action::Create);
+            point.is_some_and(|point| Path::new(path).starts_with(point))
+        })
     }
 }
 
@@ -152,6 +166,11 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// Whether a secret stands in it.
+    pub fn is_sensitive(&self) -> bool {
+        matches!(self, Self::File(file) if file.content.is_sensitive())
+    }
+
     /// The kind behind it.
     pub fn kind(&self) -> &dyn Kind {
         match self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Ahead, ApplyError, Finding, Kind, Workstation};
-use crate::machine::{Command, Machine, MachineError};
+use crate::machine::{Command, Machine, MachineError, Ownership};
 use crate::plan::Action;
 
 /// A cluster; its settings are [`super::PostgresConfig`]'s.
@@ -24,6 +24,23 @@ impl PostgresCluster {
     fn configuration(&self) -> String {
         format!("/etc/postgresql/{}/{}", self.version, self.name)
     }
+
+    /// pg_createcluster takes over data only together with the files that initdb had put beside it, and moves these
+    /// to /etc. Ours went with the host that had them; new ones are as initdb's own.
+    fn lay_out_configuration(&self, machine: &Machine) -> Result<(), MachineError> {
+        let sample = format!("/usr/share/postgresql/{}/postgresql.conf.sample", self.version);
+        let settings = machine.read(Path::new(&sample))?.unwrap_or_default();
+        let ownership = Ownership { owner: "postgres".into(), group: "postgres".into(), mode: 0o640 };
+        for (name, text) in
+            [("postgresql.conf", settings.as_str()), ("pg_hba.conf", ""), ("pg_ident.conf", "")]
+        {
+            let path = Path::new(&self.data).join(name);
+            if machine.metadata(&path)?.is_none() {
+                machine.write(&path, text.as_bytes(), &ownership)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Kind for PostgresCluster {
@@ -33,7 +50,8 @@ impl Kind for PostgresCluster {
 
     fn check(&self, machine: &Machine, ahead: &Ahead) -> Result<Option<Finding>, MachineError> {
         let data = Path::new(&self.data).join("PG_VERSION");
-        let has_data = !ahead.changes_kind("mount") && machine.metadata(&data)?.is_some();
+        let hidden = ahead.mounts_over(&self.data);
+        let has_data = !hidden && machine.metadata(&data)?.is_some();
         let configuration = Path::new(&self.configuration()).join("postgresql.conf");
         let text = machine.read(&configuration)?;
         let Some(text) = text else {
@@ -61,7 +79,7 @@ impl Kind for PostgresCluster {
                 self.version, self.name, self.data
             )));
         }
-        if !has_data && !ahead.changes_kind("mount") {
+        if !has_data && !hidden {
             return Err(MachineError::Expectation(format!(
                 "{} holds no data, though the cluster is configured; sepctl makes no new cluster in its place. Attach the volume that holds it, or remove the configuration with pg_dropcluster",
                 self.data
@@ -77,6 +95,8 @@ impl Kind for PostgresCluster {
         if machine.metadata(&Path::new(&self.data).join("PG_VERSION"))?.is_none() {
             // C.UTF-8 sorts by code point: no upgrade of the C library can break an index.
             args.extend(["--locale", "C.UTF-8", "--", "--data-checksums"]);
+        } else {
+            self.lay_out_configuration(machine)?;
         }
         machine.run(&Command::new("pg_createcluster", args).limit(Duration::from_secs(180)))?;
         machine.run(&Command::new("systemctl", ["daemon-reload"]))?;

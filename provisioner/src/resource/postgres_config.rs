@@ -299,6 +299,6 @@ mod tests {
             ident: String::new(),
         };
         let text = config.settings_text();
-        assert!(text.ends_with("log_line_prefix = '%m ''x'''\nwork_mem = '64MB'\n"), "{text}");
+        assert!(text.ends_with("log_line_prefix = '%m ''x'''\nwork_mem = 64MB\n"), "{text}");
     }
 }

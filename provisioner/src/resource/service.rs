@@ -107,7 +107,8 @@ impl Kind for Service {
             )));
         }
         if unit.load == "not-found" {
-            return Ok(Some(Finding::new(Action::Start, "is not there yet")));
+            let action = if self.on_demand { Action::Create } else { Action::Start };
+            return Ok(Some(Finding::new(action, "is not there yet")));
         }
         if !is_up(&unit) && !self.on_demand {
             return Ok(Some(Finding::new(Action::Start, format!("is {}", unit.active))));

@@ -9,6 +9,7 @@ use russh::client::{self, Handle};
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{Channel, Disconnect, Preferred};
 
+use super::error::AGREEING;
 use super::exec::Exec;
 use super::{SshError, Target};
 
@@ -58,7 +59,7 @@ impl Connection {
         let mut handle = deadline(target, "the SSH handshake", CONNECT_LIMIT, async {
             client::connect_stream(config, tcp, Client { target: target.clone() }).await.map_err(
                 |e| match e {
-                    SshError::Protocol(source) => SshError::broken(&target.host, "agreeing on keys", source),
+                    SshError::Protocol(source) => SshError::broken(&target.host, AGREEING, source),
                     other => other,
                 },
             )

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What the two sides do before anybody logs in.
+pub(super) const AGREEING: &str = "agreeing on keys";
+
 /// Errors of the SSH layer; each says what was found, what was expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
@@ -69,6 +72,10 @@ impl SshError {
             Self::NoKey { .. } => {
                 Some("name a private key as `ssh.identity` in the inventory, or start an ssh agent".into())
             }
+            Self::Broken { during, .. } if during == AGREEING => Some(
+                "is `ssh.port` of the inventory an SSH server's? After failed logins sshd hangs up on an address for a while: wait a minute and try again"
+                    .into(),
+            ),
             Self::Identity { .. } => Some(
                 "give a readable, unencrypted OpenSSH key file; for a key with a passphrase use ssh-agent and leave `ssh.identity` out"
                     .into(),

@@ -112,6 +112,16 @@ impl Droplet {
             .expect("OpenSSH's client is installed")
     }
 
+    /// Names a place at which the next `sepctl host` ends (`NAME`) or waits (`hold NAME`).
+    pub fn set_failpoint(&self, text: &str) {
+        self.told(&format!("echo '{text}' > /run/sepctl-failpoint"));
+    }
+
+    /// Lets programs pass again.
+    pub fn clear_failpoint(&self) {
+        self.told("rm -f /run/sepctl-failpoint");
+    }
+
     /// Takes it down now, and demands that this succeeds.
     pub fn down(self) {
         let output = sepctl(&["sandbox", "down", &self.name]);

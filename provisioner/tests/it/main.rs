@@ -4,10 +4,17 @@
 
 mod architecture;
 mod backup;
+mod deploy;
 mod deployed;
+mod drift;
 mod droplet;
 mod executor;
+mod foreign;
+mod killed;
+mod reach;
+mod refusals;
 mod roles;
 mod sandbox;
 mod secrets;
 mod sync;
+mod workstation;
