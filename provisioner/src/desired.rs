@@ -29,6 +29,8 @@ pub const REHEARSAL: &str = "sep_rehearsal";
 /// The socket on which the executor serves its API to nginx.
 pub const API_SOCKET: &str = "/run/sep-executor/api.sock";
 
+/// The host's time zone: cron's 02:00 is UTC's, and so is every time in a log.
+const LOCALTIME: &str = "/etc/localtime";
 const CERTIFICATE: &str = "/etc/sep/tls/certificate.pem";
 const KEY: &str = "/etc/sep/tls/key.pem";
 
@@ -150,8 +152,9 @@ impl Droplet<'_> {
             journald.into(),
             journald_service.into(),
             Service::new("systemd-timesyncd.service", &[]).into(),
+            Link { path: LOCALTIME.into(), target: "/usr/share/zoneinfo/Etc/UTC".into() }.into(),
             self.file("etc/apt/apt.conf.d/52sep-unattended", &json!({}))?.into(),
-            Service::new("cron.service", &[]).into(),
+            Service::new("cron.service", &[LOCALTIME]).into(),
         ])
     }
 
