@@ -32,6 +32,7 @@ bench-deploy: release ## Deployments, side by side with Ansible, pyinfra and ssh
 	$(SUDO) bash bench/deploy.sh
 
 bench-queries: release ## The queries of the trading day, on a year of M1 bars for ten pairs
+	cargo build --locked --release -p sep-executor --example query_latency
 	$(SUDO) bash bench/queries_on_droplet.sh
 
 clean: ## Remove what was built, and every sandbox droplet

@@ -6,9 +6,11 @@
 #   bench/queries.sh 'host=/var/run/postgresql dbname=sep_bench' 15
 #
 # The database must carry the migrations and be empty of candles, signals and trades: it is filled here (about
-# 4 million rows, 900 MB) as sep_owner. Each query is then run by pgbench as the role that asks it in real life,
-# one after the other over one connection, parsed and planned anew each time (-M extended), so that a figure
-# holds planning, execution and the way through the socket. Prints a table; exits 1 when a goal is missed.
+# 4 million rows, 900 MB) as sep_owner. Each query is then asked as the programs ask it (the client library of the
+# executor and of sepctl, rows in binary form), as the role that asks it in real life, one after the other over one
+# connection, parsed and planned anew each time, so that a figure holds planning, execution and the way through the
+# socket. QUERY_LATENCY names the program that asks (executor/examples/query_latency.rs). Prints a table; exits 1 when a
+# goal is missed.
 #
 # Wants a machine that does nothing else: on two busy cores the 99th percentile is that of waiting for a core.
 set -euo pipefail
@@ -16,9 +18,7 @@ set -euo pipefail
 conninfo=${1:?usage: bench/queries.sh CONNINFO [SECONDS]}
 seconds=${2:-15}
 goal_us=1000
-pgbench=$(command -v pgbench || ls -1 /usr/lib/postgresql/*/bin/pgbench 2>/dev/null | tail -n 1)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+latency=${QUERY_LATENCY:?names the program query_latency: cargo build --release -p sep-executor --example query_latency}
 
 as() { # ROLE, psql arguments...
     local role=$1
@@ -83,29 +83,15 @@ SQL
 echo "loaded in $((SECONDS - started)) s; $seconds s for each query" >&2
 
 failed=0
-measure() { # NAME ROLE ROWS-EXPECTED SQL...: each SQL is as likely as the others
-    local name=$1 role=$2 expected=$3 sql rows figures scripts=()
+measure() { # NAME ROLE ROWS-EXPECTED SQL...: asked in turn
+    local name=$1 role=$2 expected=$3 figures runs p50 p99 max verdict=ok
     shift 3
-    for sql in "$@"; do
-        rows=$(as "$role" -c "select count(*) from ($sql) q")
-        if [ "$rows" != "$expected" ]; then
-            echo "bench/queries.sh: '$name' returned $rows rows, expected $expected: $sql" >&2
-            exit 1
-        fi
-        echo "$sql;" >"$work/query-${#scripts[@]}.sql"
-        scripts+=(-f "query-${#scripts[@]}.sql")
-    done
-    rm -f "$work"/log.*
-    (cd "$work" && "$pgbench" -n -M extended "${scripts[@]}" -l --log-prefix=log -T "$seconds" \
-        "$conninfo user=$role" >/dev/null 2>pgbench.err) || { cat "$work/pgbench.err" >&2; exit 1; }
-    # The first transactions are not counted: a new connection reads its catalogs first.
-    figures=$(cat "$work"/log.* | tail -n +501 | awk '{ print $3 }' | sort -n | awk -v name="$name" -v role="$role" \
-        -v goal="$goal_us" '{ v[NR] = $1 } END {
-            p50 = v[int(NR * 0.50) + 1]; p99 = v[int(NR * 0.99) + 1]
-            printf "%-40s %-13s %8d %7d %7d %7d  %s\n", name, role, NR, p50, p99, v[NR], (p99 < goal ? "ok" : "MISSED")
-        }')
-    echo "$figures"
-    case $figures in *MISSED) failed=1 ;; esac
+    figures=$(printf '%s\n' "$@" | "$latency" "$conninfo user=$role" "$seconds" "$expected")
+    read -r runs p50 p99 max <<<"$figures"
+    if [ "$p99" -ge "$goal_us" ]; then
+        verdict=MISSED failed=1
+    fi
+    printf '%-40s %-13s %8d %7d %7d %7d  %s\n' "$name" "$role" "$runs" "$p50" "$p99" "$max" "$verdict"
 }
 
 # Without pair and timeframe, which whoever asks knows already.

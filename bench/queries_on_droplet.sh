@@ -11,4 +11,5 @@ $sepctl deploy --yes >/dev/null
 # The measurement is made as every role in turn; on a real host root may not be the executor.
 $sepctl ssh -- 'echo "sep root sep_executor" >> /etc/postgresql/17/sep/pg_ident.conf && systemctl reload postgresql@17-sep'
 $sepctl ssh -- 'cat > /root/queries.sh' <bench/queries.sh
-$sepctl ssh -- bash /root/queries.sh "'host=/var/run/postgresql dbname=sep_rehearsal'" "${1:-15}"
+$sepctl ssh -- 'cat > /root/query_latency && chmod +x /root/query_latency' <target/release/examples/query_latency
+$sepctl ssh -- QUERY_LATENCY=/root/query_latency bash /root/queries.sh "'host=/var/run/postgresql dbname=sep_rehearsal'" "${1:-15}"
