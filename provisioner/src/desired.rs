@@ -20,6 +20,8 @@ use crate::tuning;
 
 /// Where the host keeps versions of `sepctl`, root's own, one folder a hash.
 pub const AGENTS: &str = "/opt/sep/agent";
+/// The link to the version that the last deployment made the host's own; its units call it.
+pub const INSTALLED: &str = "/opt/sep/bin/sepctl";
 /// Debian's name of our cluster.
 pub const CLUSTER: &str = "sep";
 /// Observing, practice and live trading.
@@ -298,11 +300,8 @@ impl Droplet<'_> {
         let timer_service = Service::new("sep-retention.timer", &[&timer.path]);
         Ok(vec![
             Directory::new("/opt/sep/bin", "root", 0o755).into(),
-            Link {
-                path: "/opt/sep/bin/sepctl".into(),
-                target: format!("{}/{}/sepctl", AGENTS, self.inputs.agent),
-            }
-            .into(),
+            Link { path: INSTALLED.into(), target: format!("{}/{}/sepctl", AGENTS, self.inputs.agent) }
+                .into(),
             backup.into(),
             backup_service.into(),
             self.file("etc/cron.d/sep-backup", &values)?.into(),

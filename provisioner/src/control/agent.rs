@@ -7,7 +7,7 @@ use object::elf::FileHeader64;
 use object::read::elf::FileHeader;
 
 use super::ControlError;
-use crate::desired::AGENTS;
+use crate::desired::{AGENTS, INSTALLED};
 use crate::facts::{Bootstrap, Facts};
 use crate::hash;
 
@@ -54,7 +54,8 @@ impl Agent {
             "echo '{hash}  {upload_dir}/sepctl' | sha256sum -c --status || {{ rm -r {upload_dir}; exit 9; }}; \
              {sudo}install -d -m 0755 {place} && {sudo}install -m 0755 {upload_dir}/sepctl {place}/.new && \
              {sudo}sync -f {place}/.new && {sudo}mv {place}/.new {place}/sepctl; status=$?; rm -r {upload_dir}; \
-             {sudo}find {AGENTS} -mindepth 1 -maxdepth 1 -mtime +30 ! -name {hash} -exec rm -r {{}} + ; exit $status"
+             {prune}; exit $status",
+            prune = prune(sudo, AGENTS, INSTALLED, hash),
         )
     }
 
@@ -91,6 +92,14 @@ impl Agent {
         }
         supported(host, &found.facts)
     }
+}
+
+/// Shell: versions that nobody has used for a month go, but for this one and the one that the host's units call.
+fn prune(sudo: &str, agents: &str, installed: &str, hash: &str) -> String {
+    format!(
+        "{sudo}find {agents} -mindepth 1 -maxdepth 1 -mtime +30 ! -name {hash} \
+         ! -path \"$(dirname \"$(readlink {installed})\")\" -exec rm -r {{}} +"
+    )
 }
 
 /// Refuses a distribution whose packages this version does not know.
@@ -171,6 +180,24 @@ mod tests {
         let denied = "sepctl-bootstrap\nx86_64\ndebian\n13\nglibc 2.41\n1\n2\n3\n";
         assert!(matches!(parse_bootstrap("h", denied), Err(ControlError::NotRoot { .. })));
         assert!(matches!(parse_bootstrap("h", "Welcome!\n"), Err(ControlError::NoShell { .. })));
+    }
+
+    #[test]
+    fn the_version_that_units_call_outlives_the_month() {
+        let root = std::env::temp_dir().join(format!("sepctl-agents-{}", std::process::id()));
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86400);
+        for name in ["called", "unused", "this"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+            std::fs::File::open(root.join(name)).unwrap().set_modified(old).unwrap();
+        }
+        std::fs::create_dir_all(root.join("young")).unwrap();
+        let link = root.with_extension("link");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(root.join("called/sepctl"), &link).unwrap();
+        let line = prune("", &root.display().to_string(), &link.display().to_string(), "this");
+        assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
+        let left = |name: &str| root.join(name).exists();
+        assert!(left("called") && left("this") && left("young") && !left("unused"));
     }
 
     #[test]

@@ -3,10 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use super::ControlError;
+use crate::desired::INSTALLED;
 use crate::ssh::Connection;
-
-/// The version that the last deployment made the host's own.
-const INSTALLED: &str = "/opt/sep/bin/sepctl";
 
 /// Runs `sepctl host VERB ARGS` there and reads its answer. `args` hold no secrets and are quoted here.
 pub async fn call<T: DeserializeOwned>(
