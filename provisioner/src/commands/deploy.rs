@@ -32,6 +32,7 @@ pub async fn cmd_deploy(global: &Global, args: &DeployArgs, door: &mut Door) -> 
         let start = Instant::now();
         door.passing(&format!("  … looking at {}", host.name));
         let mut examined = examine(&host, &global.folder(), door).await?;
+        examined.prepared.warnings.iter().for_each(|warning| door.say(&format!("warning: {warning}")));
         if !door.json {
             show(door, &host.name, &examined.report)?;
         }

@@ -29,6 +29,7 @@ pub async fn cmd_plan(global: &Global, args: &PlanArgs, door: &mut Door) -> Resu
     for host in global.hosts(door)? {
         door.passing(&format!("  … looking at {}", host.name));
         let examined = examine(&host, &global.folder(), door).await?;
+        examined.prepared.warnings.iter().for_each(|warning| door.say(&format!("warning: {warning}")));
         drift |= !examined.report.changes.is_empty();
         if door.json {
             documents.push(document(&host.name, &examined.report));

@@ -18,6 +18,8 @@ pub enum ControlError {
     Executor { path: PathBuf, source: std::io::Error },
     #[error("{what}: {source}")]
     Secret { what: String, source: SecretError },
+    #[error("{what}: found bytes that are no UTF-8 text, expected text; encode the secret, as base64 say")]
+    SecretBytes { what: String },
     #[error(transparent)]
     Render(#[from] RenderError),
     #[error("{host}: found {found}, expected {expected}")]

@@ -18,6 +18,8 @@ pub struct Prepared {
     pub agent: Agent,
     /// The executor's binary, by its hash.
     pub blobs: Blobs,
+    /// What works, but should be known.
+    pub warnings: Vec<String>,
     executor: String,
     templates: Templates,
     migrations: Vec<Migration>,
@@ -30,11 +32,16 @@ impl Prepared {
     pub fn load(host: &Host, folder: &Path) -> Result<Self, ControlError> {
         let (executor, blobs) =
             if host.executor.enabled { read_executor(host)? } else { (String::new(), Blobs::new()) };
-        let secret = |what: String, reference: &crate::secret::SecretRef| {
-            reference
-                .read(folder)
-                .map(|fetched| fetched.secret)
-                .map_err(|source| ControlError::Secret { what, source })
+        let mut warnings = Vec::new();
+        let mut secret = |what: String, reference: &crate::secret::SecretRef| match reference.read(folder) {
+            Ok(fetched) if std::str::from_utf8(fetched.secret.expose()).is_err() => {
+                Err(ControlError::SecretBytes { what })
+            }
+            Ok(fetched) => {
+                warnings.extend(fetched.exposed.map(|file| format!("{what}: {file}")));
+                Ok(fetched.secret)
+            }
+            Err(source) => Err(ControlError::Secret { what, source }),
         };
         let mut credentials = BTreeMap::new();
         for (name, reference) in &host.executor.credentials {
@@ -51,6 +58,7 @@ impl Prepared {
         Ok(Self {
             agent: Agent::load()?,
             blobs,
+            warnings,
             executor,
             templates: Templates::with(&own_templates(folder)?),
             migrations: migrate::migrations(),
