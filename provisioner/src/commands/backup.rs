@@ -11,7 +11,7 @@ use crate::control::call;
 use crate::door::{Door, Failure, Tint};
 use crate::inventory::model::Host;
 use crate::inventory::units::about_size;
-use crate::ssh::{Connection, Target};
+use crate::ssh::{Connection, Target, sudo};
 
 /// Take, list and verify backups
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ async fn sets(connection: &Connection, host: &Host) -> Result<Vec<Listed>, Failu
 
 /// Starts the same unit as the nightly cron, and waits for it.
 async fn now(connection: &Connection, host: &Host, door: &mut Door) -> Result<(), Failure> {
-    let sudo = if host.ssh.user == "root" { "" } else { "sudo -n " };
+    let sudo = sudo(&host.ssh.user);
     let before = sets(connection, host).await?.pop().map(|set| set.name);
     door.passing("  … sep-backup.service dumps, reads back and publishes");
     let start = format!("{sudo}systemctl start sep-backup.service");

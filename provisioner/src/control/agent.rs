@@ -10,6 +10,7 @@ use super::ControlError;
 use crate::desired::{AGENTS, INSTALLED};
 use crate::facts::{Bootstrap, Facts};
 use crate::hash;
+use crate::ssh::sudo;
 
 /// Free space that the upload and the packages of a first deployment need.
 const NEEDED_FREE: u64 = 1024 * 1024 * 1024;
@@ -35,7 +36,7 @@ impl Agent {
     /// what has to be known to put it there. Nothing secret and nothing from outside stands in it.
     pub fn command(&self, user: &str, verb: &str) -> String {
         let path = format!("{AGENTS}/{}/sepctl", self.sha256);
-        let sudo = if user == "root" { "" } else { "sudo -n " };
+        let sudo = sudo(user);
         format!(
             "if [ -x {path} ] && echo '{hash}  {path}' | sha256sum -c --status; then exec {sudo}{path} {verb}; fi; \
              echo {BOOTSTRAP_MARK}; uname -m; . /etc/os-release; echo \"$ID\"; echo \"$VERSION_ID\"; \
@@ -48,7 +49,7 @@ impl Agent {
 
     /// The shell command that checks the upload and moves it to its place.
     pub fn install_command(&self, user: &str, upload_dir: &str) -> String {
-        let sudo = if user == "root" { "" } else { "sudo -n " };
+        let sudo = sudo(user);
         let (hash, place) = (&self.sha256, format!("{AGENTS}/{}", self.sha256));
         format!(
             "echo '{hash}  {upload_dir}/sepctl' | sha256sum -c --status || {{ rm -r {upload_dir}; exit 9; }}; \

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::ControlError;
 use crate::desired::INSTALLED;
-use crate::ssh::Connection;
+use crate::ssh::{Connection, sudo};
 
 /// Runs `sepctl host VERB ARGS` there and reads its answer. `args` hold no secrets and are quoted here.
 pub async fn call<T: DeserializeOwned>(
@@ -14,7 +14,7 @@ pub async fn call<T: DeserializeOwned>(
 ) -> Result<T, ControlError> {
     let host = connection.host().to_owned();
     let words: Vec<String> = args.iter().map(|word| quote(word)).collect();
-    let sudo = if user == "root" { "" } else { "sudo -n " };
+    let sudo = sudo(user);
     let command = format!("{sudo}{INSTALLED} host {}", words.join(" "));
     let finished = connection.exec(&command).await?.finish().await;
     let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();

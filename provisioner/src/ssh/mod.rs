@@ -16,6 +16,11 @@ pub use error::SshError;
 pub use exec::{Exec, Finished, Piece};
 pub use host_key::HostKeyPolicy;
 
+/// What makes a user's command root's, in front of it; never asks for a password.
+pub fn sudo(user: &str) -> &'static str {
+    if user == "root" { "" } else { "sudo -n " }
+}
+
 /// Where to connect to, and as whom.
 #[derive(Debug, Clone)]
 pub struct Target {
