@@ -306,17 +306,7 @@ impl Signal {
         if self.expires_at.subsec_nanosecond() % 1_000 != 0 {
             return Err(SignalFault::ExpiryTooFine { found: self.expires_at });
         }
-        match &self.override_reason {
-            Some(reason)
-                if reason.is_empty()
-                    || reason.trim() != reason
-                    || reason.len() > MAX_REASON
-                    || reason.chars().any(char::is_control) =>
-            {
-                Err(SignalFault::Reason { found: reason.clone() })
-            }
-            _ => Ok(()),
-        }
+        self.override_reason.as_deref().map_or(Ok(()), check_reason)
     }
 
     fn check_metrics(&self) -> Result<(), SignalFault> {
@@ -363,7 +353,17 @@ impl Signal {
     }
 }
 
-fn check_name(field: &'static str, name: &str) -> Result<(), SignalFault> {
+/// Whether a text may stand as an override reason: one line of 1 to [`MAX_REASON`] bytes, no space around it.
+pub fn check_reason(reason: &str) -> Result<(), SignalFault> {
+    let sound = !reason.is_empty()
+        && reason.trim() == reason
+        && reason.len() <= MAX_REASON
+        && !reason.chars().any(char::is_control);
+    if sound { Ok(()) } else { Err(SignalFault::Reason { found: reason.to_owned() }) }
+}
+
+/// Whether a text may stand as the name of an account or a strategy, which `field` says.
+pub fn check_name(field: &'static str, name: &str) -> Result<(), SignalFault> {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'_' | b'-');
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(allowed) {
         return Err(SignalFault::Name { field, found: name.to_owned() });

@@ -20,7 +20,7 @@ mod guard;
 mod read;
 mod seal;
 
-pub(crate) use read::decode;
+pub(crate) use read::{decode, describe};
 
 /// What every Parquet file begins with.
 const MAGIC: &[u8] = b"PAR1";

@@ -10,6 +10,7 @@ use parquet::basic::{LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArrayType, DataType, FixedLenByteArrayType};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
@@ -38,24 +39,44 @@ pub(crate) fn decode(
     })
 }
 
+/// The notes and the number of rows, from the end of the file alone: nothing else is read or checked.
+pub(crate) fn describe(bytes: &[u8]) -> Result<(BTreeMap<String, String>, usize), TableError> {
+    let described = || {
+        let reader = SerializedFileReader::new(Bytes::copy_from_slice(bytes)).map_err(unreadable)?;
+        let metadata = reader.metadata().file_metadata();
+        Ok((notes(metadata), rows(metadata)?))
+    };
+    guard::quietly(described).unwrap_or_else(|| {
+        Err(TableError::Unreadable { detail: "the contents contradict one another".into() })
+    })
+}
+
+fn notes(metadata: &FileMetaData) -> BTreeMap<String, String> {
+    metadata
+        .key_value_metadata()
+        .into_iter()
+        .flatten()
+        .filter_map(|note| Some((note.key.clone(), note.value.clone()?)))
+        .collect()
+}
+
+fn rows(metadata: &FileMetaData) -> Result<usize, TableError> {
+    let claimed = metadata.num_rows();
+    match usize::try_from(claimed) {
+        Ok(rows) if rows <= MAX_ROWS => Ok(rows),
+        _ => Err(TableError::RowCount { found: claimed }),
+    }
+}
+
 fn decode_unguarded(
     bytes: &[u8],
     fields_of: impl FnOnce(&BTreeMap<String, String>) -> Vec<Field>,
 ) -> Result<Table, TableError> {
     let reader = SerializedFileReader::new(Bytes::copy_from_slice(bytes)).map_err(unreadable)?;
     let metadata = reader.metadata().file_metadata();
-    let notes: BTreeMap<String, String> = metadata
-        .key_value_metadata()
-        .into_iter()
-        .flatten()
-        .filter_map(|note| Some((note.key.clone(), note.value.clone()?)))
-        .collect();
+    let notes = notes(metadata);
     let fields = fields_of(&notes);
-    let claimed = metadata.num_rows();
-    let rows = match usize::try_from(claimed) {
-        Ok(rows) if rows <= MAX_ROWS => rows,
-        _ => return Err(TableError::RowCount { found: claimed }),
-    };
+    let rows = rows(metadata)?;
     let schema = metadata.schema_descr();
     for column in schema.columns() {
         if !fields.iter().any(|field| field.name == column.path().string()) {
