@@ -5,10 +5,10 @@ set -euo pipefail
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 
 # program:Debian package:Fedora package
-wanted="cc:gcc:gcc make:make:make curl:curl:curl ssh:openssh-client:openssh-clients ssh-keygen:openssh-client:openssh
+wanted="cc:gcc:gcc c++:g++:gcc-c++ make:make:make curl:curl:curl ssh:openssh-client:openssh-clients ssh-keygen:openssh-client:openssh
 psql:postgresql-client:postgresql mmdebstrap:mmdebstrap:mmdebstrap systemd-nspawn:systemd-container:systemd-container
 losetup:mount:util-linux ip:iproute2:iproute nft:nftables:nftables mkfs.ext4:e2fsprogs:e2fsprogs
-nsenter:util-linux:util-linux python3:python3:python3"
+nsenter:util-linux:util-linux python3:python3:python3 pip3:python3-pip:python3-pip"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: there is no cargo; install Rust from https://rustup.rs and run this again" >&2

@@ -2,11 +2,34 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use rust_decimal::Decimal;
+
 /// Where a command writes.
 pub struct Terminal {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     colour: bool,
+}
+
+/// One line on stderr that is written over as work goes on; none where stderr is no terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct ProgressLine {
+    shown: bool,
+}
+
+impl ProgressLine {
+    /// Shows a line in the place of the last one.
+    pub fn show(self, line: impl FnOnce() -> String) {
+        if self.shown {
+            // Progress that cannot be shown is no reason to stop.
+            let _ = write!(io::stderr(), "\r\x1b[K{}", line());
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(self) {
+        self.show(String::new);
+    }
 }
 
 /// How a piece of text is meant.
@@ -39,6 +62,11 @@ impl Terminal {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stdout().is_terminal() && !refused;
         Self { out: Box::new(io::stdout().lock()), err: Box::new(io::stderr()), colour }
+    }
+
+    /// Where progress is shown.
+    pub fn progress(&self) -> ProgressLine {
+        ProgressLine { shown: io::stderr().is_terminal() }
     }
 
     /// Text in a tone, with escape codes only where colours are wanted.
@@ -138,6 +166,16 @@ pub fn grouped(number: usize) -> String {
     text
 }
 
+/// An exact number with a comma after every three digits before the point: `-1,234.50`.
+pub fn grouped_decimal(number: Decimal) -> String {
+    let text = number.abs().to_string();
+    let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(w, rest)| (w, Some(rest)));
+    let sign = if number.is_sign_negative() && !number.is_zero() { "-" } else { "" };
+    // What has more digits than a machine word is shown as it is.
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
+    rest.map_or_else(|| format!("{sign}{whole}"), |rest| format!("{sign}{whole}.{rest}"))
+}
+
 /// `1 bar`, `2 bars`.
 pub fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
@@ -160,6 +198,11 @@ mod tests {
             [(0, "0"), (999, "999"), (1000, "1,000"), (30_117, "30,117"), (1_234_567, "1,234,567")]
         {
             assert_eq!(grouped(number), text);
+        }
+        for (number, text) in
+            [("-1234.50", "-1,234.50"), ("0.00", "0.00"), ("-0.5", "-0.5"), ("1000", "1,000")]
+        {
+            assert_eq!(grouped_decimal(number.parse().unwrap()), text);
         }
         assert_eq!((counted(1, "bar"), counted(2_000, "bar")), ("1 bar".into(), "2,000 bars".into()));
     }

@@ -37,7 +37,7 @@ impl Sessions {
     }
 
     /// The trading day that a moment belongs to. It begins at 17:00 of the evening before in New York.
-    fn day(&self, time: Timestamp) -> Date {
+    pub fn day(&self, time: Timestamp) -> Date {
         let local = self.zone(time).to_datetime(time);
         local.checked_add(7.hours()).unwrap_or(local).date()
     }
@@ -47,6 +47,11 @@ impl Sessions {
         let evening: DateTime = day.saturating_sub(Span::new().days(1)).at(17, 0, 0, 0);
         let guess = TimeZone::UTC.to_timestamp(evening).unwrap_or(Timestamp::MIN);
         self.zone(guess).to_timestamp(evening).unwrap_or(guess)
+    }
+
+    /// When a trading day ends: its rollover.
+    pub fn end(&self, day: Date) -> Timestamp {
+        self.start(day.saturating_add(Span::new().days(1)))
     }
 
     /// Whether the market is open at that moment.

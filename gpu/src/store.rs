@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sep_contract::candle::{CandleFault, store_path};
-use sep_contract::candles::{CandleFileError, decode, encode};
+use sep_contract::candles::{CandleFileError, decode, describe, encode};
 use sep_contract::{Candle, CandleSet, Month, Pair, Provenance, Timeframe};
 
 pub mod merge;
@@ -154,6 +154,18 @@ impl Store {
             });
         }
         Ok(set)
+    }
+
+    /// What a month's file says of itself, and how many candles are in it; they are neither read nor checked.
+    pub fn describe_month(
+        &self,
+        pair: Pair,
+        timeframe: Timeframe,
+        month: Month,
+    ) -> Result<(CandleSet, usize), StoreError> {
+        let path = self.path(pair, timeframe, month);
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        describe(&bytes).map_err(|source| StoreError::File { path, source })
     }
 
     /// The candles that opened from `from` up to, but without, `to`, checked: in order, each sound, all of

@@ -8,7 +8,7 @@ use sep_contract::Timeframe;
 use crate::sandbox::Sandbox;
 
 /// A file of real data, or a word on stderr that the test is skipped.
-fn real(test: &str, name: &str) -> Option<PathBuf> {
+pub fn real(test: &str, name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
     if path.exists() {
         return Some(path);

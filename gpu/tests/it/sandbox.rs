@@ -37,6 +37,11 @@ impl Sandbox {
         self
     }
 
+    /// A place in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Where the store is.
     pub fn store(&self) -> Store {
         Store::at(self.root.join("data/candles"))
@@ -49,10 +54,24 @@ impl Sandbox {
 
     /// Runs `sep-gpu candles ARGS`.
     pub fn run_args(&self, args: &[&str]) -> Answer {
+        self.sep_gpu(&[&["candles"], args].concat())
+    }
+
+    /// Runs `sep-gpu ARGS`.
+    pub fn sep_gpu(&self, args: &[&str]) -> Answer {
+        self.sep_gpu_with(args, &[])
+    }
+
+    /// The same in an environment with these variables.
+    pub fn sep_gpu_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Answer {
         let output = Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
-            .arg("candles")
             .args(args)
             .env_remove("SEP_CANDLES")
+            .env_remove("SEP_MODELS")
+            .env_remove("SEP_SIGNALS")
+            .env_remove("SEP_MODELS")
+            .env_remove("SEP_SIGNALS")
+            .envs(variables.iter().copied())
             .current_dir(&self.root)
             .output()
             .unwrap();

@@ -63,3 +63,16 @@ fn an_empty_store_is_no_failure() {
     }
     assert!(sandbox.run("import --help").out.contains("Examples:"));
 }
+
+#[test]
+fn shells_are_told_every_verb() {
+    let sandbox = Sandbox::new("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let answer = sandbox.sep_gpu(&["completions", shell]);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        for verb in ["candles", "train", "backtest", "report", "promote", "signals", "leaktest"] {
+            assert!(answer.out.contains(verb), "{shell}: {verb}");
+        }
+    }
+    assert_eq!(sandbox.sep_gpu(&["completions", "tcsh"]).code, 2);
+}
