@@ -1,6 +1,7 @@
 //! The command line: one verb a file.
 
 pub mod backup;
+pub mod daily;
 pub mod deploy;
 mod host;
 pub mod init;
@@ -64,6 +65,7 @@ pub enum Verb {
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
     Sync(sync::SyncArgs),
+    Daily(daily::DailyArgs),
     Backup(backup::BackupArgs),
     Psql(psql::PsqlArgs),
     Ssh(ssh::SshArgs),
@@ -84,6 +86,7 @@ Examples:
   sepctl deploy                  plan, ask, apply
   sepctl status                  services, database, disk, last backup
   sepctl sync signals.parquet    push signals, each exactly once
+  sepctl daily                   train again where it is due, make signals, push them
 
 Exit status: 0 ok, 1 failed, 2 usage, 3 drift found by `plan --check`, 4 rolled back";
 
@@ -117,6 +120,7 @@ fn dispatch(cli: Cli, door: &mut Door) -> Result<(), Failure> {
         Verb::Status(args) => block_on(status::cmd_status(global, args, door)),
         Verb::Backup(args) => block_on(backup::cmd_backup(global, args, door)),
         Verb::Sync(args) => block_on(sync::cmd_sync(global, args, door)),
+        Verb::Daily(args) => block_on(daily::cmd_daily(global, args, door)),
         Verb::Psql(args) => block_on(psql::cmd_psql(global, args, door)),
         Verb::Ssh(args) => block_on(ssh::cmd_ssh(global, args, door)),
         Verb::Completions { shell } => {

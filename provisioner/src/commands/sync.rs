@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sep_contract::SignalBatch;
 use sep_contract::signals::{read_csv, read_parquet};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Global;
 use crate::control::{PushError, Pushed, database, push};
 use crate::desired::{REHEARSAL, TRADING};
 use crate::door::{Door, Failure, Tint};
+use crate::inventory::model::Host;
 use crate::machine::socket;
 use crate::ssh::{Connection, Target};
 
@@ -35,15 +36,36 @@ pub struct SyncArgs {
 /// Pushes every file; all are read and checked before the first is sent.
 pub async fn cmd_sync(global: &Global, args: &SyncArgs, door: &mut Door) -> Result<(), Failure> {
     let host = global.host(door)?;
-    let batches =
-        args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
-    let connection = Connection::open(&Target::of(&host)).await?;
-    let name = if args.rehearsal { REHEARSAL } else { TRADING };
+    let mut documents = Vec::new();
+    push_files(&host, &args.files, args.rehearsal, |file, batch, pushed| {
+        documents.push(document(file, batch, pushed));
+        if door.json { Ok(()) } else { show(door, file, pushed) }
+    })
+    .await?;
+    if door.json {
+        door.document(&json!({ "host": host.name, "database": name(args.rehearsal), "files": documents }))?;
+    }
+    Ok(())
+}
+
+/// The database that signals go to.
+pub(super) const fn name(rehearsal: bool) -> &'static str {
+    if rehearsal { REHEARSAL } else { TRADING }
+}
+
+/// Reads and checks all files, then pushes one after the other; `done` hears of each that was stored.
+pub(super) async fn push_files(
+    host: &Host,
+    files: &[PathBuf],
+    rehearsal: bool,
+    mut done: impl FnMut(&Path, &SignalBatch, &Pushed) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let batches = files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let connection = Connection::open(&Target::of(host)).await?;
     let failed = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", host.name));
-    let client = database::connect(&connection, &socket(host.postgres.port), name, "sep_sync")
+    let client = database::connect(&connection, &socket(host.postgres.port), name(rehearsal), "sep_sync")
         .await
         .map_err(|e| failed(&e).hint("has this host been deployed? `sepctl status` shows its services"))?;
-    let mut documents = Vec::new();
     for (file, batch) in batches {
         crate::failpoint::hit("sync-before-push");
         let pushed = push(&client, &batch).await.map_err(|e| {
@@ -57,21 +79,19 @@ pub async fn cmd_sync(global: &Global, args: &SyncArgs, door: &mut Door) -> Resu
             failed(&format!("{}: {e}", file.display())).hint(hint)
         })?;
         crate::failpoint::hit("sync-after-push");
-        if door.json {
-            documents.push(json!({
-                "file": file, "batch": batch.batch_id().to_string(), "signals": batch.signals().len(),
-                "inserted": pushed.inserted, "duplicates": pushed.duplicates,
-                "already_applied": pushed.already_applied,
-            }));
-        } else {
-            show(door, file, &pushed)?;
-        }
+        done(file, &batch, &pushed)?;
     }
     connection.close().await;
-    if door.json {
-        door.document(&json!({ "host": host.name, "database": name, "files": documents }))?;
-    }
     Ok(())
+}
+
+/// What became of a file, for machines.
+pub(super) fn document(file: &Path, batch: &SignalBatch, pushed: &Pushed) -> Value {
+    json!({
+        "file": file, "batch": batch.batch_id().to_string(), "signals": batch.signals().len(),
+        "inserted": pushed.inserted, "duplicates": pushed.duplicates,
+        "already_applied": pushed.already_applied,
+    })
 }
 
 fn read(file: &Path) -> Result<SignalBatch, Failure> {
@@ -91,7 +111,8 @@ fn read(file: &Path) -> Result<SignalBatch, Failure> {
     batch.map_err(|e| unusable(e.to_string()))
 }
 
-fn show(door: &mut Door, file: &Path, pushed: &Pushed) -> Result<(), Failure> {
+/// The same for people.
+pub(super) fn show(door: &mut Door, file: &Path, pushed: &Pushed) -> Result<(), Failure> {
     let text = if pushed.already_applied {
         door.tint(Tint::Faint, "already applied, nothing changed")
     } else {

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod backup;
+mod daily;
 mod deploy;
 mod deployed;
 mod drift;
