@@ -104,6 +104,85 @@ fn modules_import_only_what_they_may() {
     assert_eq!(seen, ruled, "a rule speaks of a module that is not there");
 }
 
+/// The modules of its own crate that a file speaks of: `qfh` for `use crate::qfh::Window`.
+fn own_modules(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut modules = BTreeSet::new();
+    for text in code.split("crate::").skip(1) {
+        match text.strip_prefix('{') {
+            // The names of a list at its own depth begin after a brace or a comma.
+            Some(list) => {
+                modules.extend(list.split('}').next().unwrap_or_default().split(',').map(|n| name(n.trim())))
+            }
+            None => modules.extend([name(text)]),
+        }
+    }
+    modules
+}
+
+/// Layers of `gpu/src`: a module imports its own layer and those before it, and nothing after it. The engine comes
+/// first: plain data in, plain data out.
+const ENGINE: &[&str] =
+    &["aggregate", "backtest", "bars", "lane", "qfh", "session", "synth", "variant", "verdict"];
+/// What computes with it, and what keeps files.
+const BELOW: &[&str] =
+    &["account", "backend", "costs", "history", "import", "model", "sma", "store", "train", "whole_file"];
+
+#[test]
+fn the_engine_knows_no_file_no_clock_and_no_command() {
+    let root = workspace().join("gpu/src");
+    let mut seen = BTreeSet::new();
+    for path in sources(&root) {
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        let module = name.split(['/', '.']).next().unwrap_or_default().to_owned();
+        let (engine, below) = (ENGINE.contains(&module.as_str()), BELOW.contains(&module.as_str()));
+        if !engine && !below || name.ends_with("/tests.rs") {
+            continue;
+        }
+        seen.insert(module);
+        let code = code(&path);
+        let own = own_modules(&code);
+        for above in ["commands", "cli", "output", "error", "signals", "report", "leaktest", "replicate"] {
+            assert!(!own.contains(above), "{name} imports {above}");
+        }
+        if engine {
+            for below in BELOW {
+                assert!(!own.contains(*below), "{name} imports {below}: the engine stands below it");
+            }
+            for outside in ["std::fs", "std::env", "std::process", "Timestamp::now", "SystemTime", "Instant"]
+            {
+                assert!(!code.contains(outside), "{name} uses {outside}: the engine is pure");
+            }
+        }
+    }
+    let ruled: BTreeSet<String> = ENGINE.iter().chain(BELOW).map(|module| (*module).to_owned()).collect();
+    assert_eq!(seen, ruled, "a rule speaks of a module that is not there");
+}
+
+#[test]
+fn the_leaking_evaluation_can_make_nothing_but_counts() {
+    let root = workspace().join("gpu/src");
+    // It reads the definition of the model; its command shows what it counts; errors leave by their door.
+    let (may_import, may_be_imported_by) = (["qfh"], ["lib.rs", "commands/replicate.rs", "error.rs"]);
+    let mut seen = 0;
+    for path in sources(&root) {
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        let code = code(&path);
+        if name == "replicate.rs" || name.starts_with("replicate/") {
+            seen += 1;
+            let foreign: Vec<String> = own_modules(&code)
+                .into_iter()
+                .filter(|module| !may_import.contains(&module.as_str()))
+                .collect();
+            assert!(foreign.is_empty(), "{name} imports {foreign:?}: it must make no signal and no model");
+            assert!(!code.contains("sep_contract"), "{name} imports the contract, which has signals");
+        } else if !may_be_imported_by.contains(&name.as_str()) {
+            assert!(!own_modules(&code).contains("replicate"), "{name} uses the leaking evaluation");
+        }
+    }
+    assert!(seen >= 2, "the rule speaks of a module that is not there");
+}
+
 #[test]
 fn programs_import_the_contract_and_never_one_another() {
     for program in ["provisioner", "executor", "gpu"] {
