@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. Both install the system packages they need and say so.
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test lint bench bench-deploy bench-queries clean
+.PHONY: help setup build release demo test lint kernels bench bench-deploy bench-queries bench-gpu bench-gate clean
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CARGO_HOME,RUSTUP_HOME)
 
@@ -26,7 +26,10 @@ lint: setup ## Formatting and clippy, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --features sepctl/failpoints -- -D warnings
 
-bench: bench-deploy bench-queries ## All benchmarks; they write docs/benchmarks.md
+kernels: setup ## Compile the CUDA kernels to the PTX that is shipped; needs no GPU
+	python3 scripts/kernels.py build
+
+bench: bench-deploy bench-queries bench-gpu bench-gate ## All benchmarks; they write docs/benchmarks.md
 
 bench-deploy: release ## Deployments, side by side with Ansible, pyinfra and ssh
 	$(SUDO) bash bench/deploy.sh
@@ -34,6 +37,12 @@ bench-deploy: release ## Deployments, side by side with Ansible, pyinfra and ssh
 bench-queries: release ## The queries of the trading day, on a year of M1 bars for ten pairs
 	cargo build --locked --release -p sep-executor --example query_latency
 	$(SUDO) bash bench/queries_on_droplet.sh
+
+bench-gpu: setup ## The signal engine, side by side with vectorbt, backtesting.py and NautilusTrader
+	bash bench/gpu.sh
+
+bench-gate: setup ## What the gate of the signal engine is worth: false promotions, and edges found
+	cargo run --quiet --release --locked -p sep-gpu --example gate_power
 
 clean: ## Remove what was built, and every sandbox droplet
 	-$(SUDO) target/release/sepctl sandbox down --all
