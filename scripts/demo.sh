@@ -2,7 +2,7 @@
 # The main job, end to end, on a sandbox droplet: from a bare root file system to a served status and a verified backup.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-sepctl=target/release/sepctl
+sepctl=target/release/sepctl gpu=target/release/sep-gpu page=target/demo-report.html
 name=demo
 export SEPCTL_INVENTORY=/var/lib/sepctl-sandbox/$name/inventory.yaml
 
@@ -41,34 +41,43 @@ step "2. sepctl deploy: everything it takes, in one go"
 $sepctl deploy --yes | grep -E '^[^ ]+: ' || exit 1
 took
 
-step "3. sepctl sync: four signals, each exactly once; then the same file again"
-file=$(mktemp --suffix=.csv)
-trap 'rm -f "$file"' EXIT
+step "3. sep-gpu: does anything pay on 90 made-up days? What is found is judged, and mostly refused"
+engine=$(mktemp -d) file=$(mktemp --suffix=.csv)
+trap 'rm -rf "$file" "$engine"' EXIT
+export SEP_CANDLES=$engine/candles SEP_MODELS=$engine/models
+$gpu candles synth EUR_USD --days 90 --seed 4
+$gpu train EUR_USD --quick | cut -c1-150
+$gpu promote EUR_USD >/dev/null 2>&1 && { echo "demo: a model without an edge was promoted" >&2; exit 1; }
+echo "sep-gpu promote EUR_USD: refused, as it should be"
+$gpu report EUR_USD --out "$page" | grep '^page'
+took
+
+step "4. sepctl sync: four signals, each exactly once; then the same file again"
 signals >"$file"
 $sepctl sync "$file"
 $sepctl sync "$file"
 took
 
-step "4. The executor decides, and says why (mode observe: it sends nothing)"
+step "5. The executor decides, and says why (mode observe: it sends nothing)"
 until [ "$($sepctl psql -- -Atc 'select count(*) from signal_decisions')" = 4 ]; do sleep 0.2; done
 $sepctl psql -- -c "select pair, side, decision, reason_code, decided_at - received_at as after
                     from v_recent_signals order by pair, bar_close"
 took
 
-step "5. What the world sees: http://$($sepctl inventory show --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["ssh"]["address"])')/api/status"
+step "6. What the world sees: http://$($sepctl inventory show --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["ssh"]["address"])')/api/status"
 $sepctl ssh -- curl -fsS http://localhost/api/status | python3 -m json.tool
 took
 
-step "6. sepctl backup: dumped, hashed, read back, published; then verified again"
+step "7. sepctl backup: dumped, hashed, read back, published; then verified again"
 $sepctl backup now
 $sepctl backup verify
 took
 
-step "7. sepctl status"
+step "8. sepctl status"
 $sepctl status
 took
 
-step "8. sepctl deploy, once more: nothing is left to do"
+step "9. sepctl deploy, once more: nothing is left to do"
 $sepctl deploy --yes
 took
 
@@ -80,6 +89,7 @@ All of it took $total s. The droplet is still up. Try:
   $sepctl ssh                                                 look around
   $sepctl ssh -- systemctl stop nginx; $sepctl plan           see the drift, then deploy
   $sepctl psql -- -c 'select * from v_recent_signals'
+  xdg-open $page                        the search of step 3, as a page
   $sepctl sandbox reboot $name; $sepctl status                everything comes back
   change a line of that inventory, and: $sepctl plan
   $sepctl sandbox down $name                                  no trace is left
