@@ -27,8 +27,9 @@ pub fn publish(path: &Path, content: &[u8]) -> Result<(), PublishError> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    // By the process: another one that publishes the same file now has a place of its own to write in.
     let mut part = path.as_os_str().to_owned();
-    part.push(".part");
+    part.push(format!(".{}.part", std::process::id()));
     let part = PathBuf::from(part);
     let published = File::create(&part)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))

@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub const EXAMPLES: &str = "\
 Every promoted model is asked what it says of the newest bar that has closed. Signals are written as one Parquet file, \
 named by the bar's close and by its content; of one bar nothing is written twice. 'sepctl sync' pushes the file. A \
-signal expires one bar after its bar's close: the executor refuses it from then on.
+signal expires one bar after its bar's close: the executor refuses it from then on. Expired signals, and those of \
+made-up candles, stand in files of their own.
 
 Examples:
   sep-gpu signals
@@ -69,8 +70,8 @@ struct Answer<'a> {
     at: Timestamp,
     pairs: Vec<Spoken<'a>>,
     failed: Vec<Failed>,
-    /// The file that was written now.
-    written: Option<&'a PathBuf>,
+    /// The files that were written now.
+    written: &'a [PathBuf],
     /// All files that these signals stand in: what is to be pushed.
     files: Vec<&'a PathBuf>,
 }
@@ -84,11 +85,14 @@ struct Spoken<'a> {
     synthetic: bool,
     bar_close: Option<Timestamp>,
     signal: Option<&'a Signal>,
+    /// By now, whatever moment was asked for.
     expired: bool,
+    /// The file that the signal stands in.
     file: Option<&'a PathBuf>,
-    /// A signal of this bar was written before; another one, if it differs.
+    /// A signal of this bar was written before, and stands.
     written_before: bool,
-    differs_from_file: bool,
+    /// The model would say something else now.
+    differs_from_model: bool,
 }
 
 #[derive(Serialize)]
@@ -107,15 +111,45 @@ pub fn cmd_signals(args: &SignalsArgs, terminal: &mut Terminal) -> Result<u8, Co
     address.check().map_err(|fault| CommandError::Usage(format!("--{}: {fault}", fault.field())))?;
     let (store, models, outbox) = (args.store.open(), args.models.open(), Outbox::at(&args.out));
     let mut follower = Follower::new(store, models, outbox, address, pairs);
-    let at = args.at.unwrap_or_else(Timestamp::now);
-    let look = follower.look(at)?;
     let Some(stop) = stop else {
-        show(args, &look, at, terminal)?;
+        let look = follower.look(args.at.unwrap_or_else(Timestamp::now))?;
+        show(args, &look, terminal)?;
         return Ok(if look.failed.is_empty() { OK } else { FAILED });
     };
-    show(args, &look, at, terminal)?;
-    terminal.say(&format!("watching {} for bars that close", args.store.open().root().display()))?;
+    watch(args, &mut follower, &stop, terminal)
+}
+
+/// Looks again and again. What goes wrong may pass (a full disk, a file that is being repaired): it is said once,
+/// and tried again.
+fn watch(
+    args: &SignalsArgs,
+    follower: &mut Follower,
+    stop: &Receiver<&'static str>,
+    terminal: &mut Terminal,
+) -> Result<u8, CommandError> {
+    let place = args.store.open().root().display().to_string();
+    let mut watching = false;
+    let mut told: Option<String> = None;
     loop {
+        match follower.look(Timestamp::now()) {
+            Ok(look) => {
+                if !watching || !look.said.is_empty() || !look.failed.is_empty() {
+                    show(args, &look, terminal)?;
+                }
+                if !watching {
+                    terminal.say(&format!("watching {place} for bars that close"))?;
+                }
+                (watching, told) = (true, None);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if told.as_ref() != Some(&error) {
+                    let heading = terminal.paint(Tone::Error, "error:");
+                    terminal.say(&format!("{heading} {error}; looking again"))?;
+                }
+                told = Some(error);
+            }
+        }
         terminal.flush()?;
         match stop.recv_timeout(PAUSE) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -124,11 +158,6 @@ pub fn cmd_signals(args: &SignalsArgs, terminal: &mut Terminal) -> Result<u8, Co
                 return Ok(OK);
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(OK),
-        }
-        let at = Timestamp::now();
-        let look = follower.look(at)?;
-        if !look.said.is_empty() || !look.failed.is_empty() {
-            show(args, &look, at, terminal)?;
         }
     }
 }
@@ -148,9 +177,10 @@ fn listen() -> Result<Receiver<&'static str>, CommandError> {
     Ok(receiver)
 }
 
-fn show(args: &SignalsArgs, look: &Look, at: Timestamp, terminal: &mut Terminal) -> Result<(), CommandError> {
+fn show(args: &SignalsArgs, look: &Look, terminal: &mut Terminal) -> Result<(), CommandError> {
+    let now = Timestamp::now();
     if args.store.json {
-        let answer = answer(look, at);
+        let answer = answer(look, args.at.unwrap_or(now), now);
         if args.watch {
             let line = serde_json::to_string(&answer).map_err(std::io::Error::from)?;
             return Ok(terminal.line(&line)?);
@@ -158,17 +188,19 @@ fn show(args: &SignalsArgs, look: &Look, at: Timestamp, terminal: &mut Terminal)
         return Ok(terminal.json(&answer)?);
     }
     if !look.said.is_empty() {
-        terminal.table(&table(look, at))?;
+        terminal.table(&table(look, now))?;
     } else if look.failed.is_empty() {
         let models = args.models.open();
         let place = models.root().display();
         terminal.say(&format!("no model is promoted in {place}: nothing is said ('sep-gpu status')"))?;
     }
-    if let Some(path) = &look.written {
-        let new = look.said.iter().filter(|said| said.signal.is_some() && said.before == Before::No).count();
+    for path in &look.written {
+        let new = |said: &&Said| said.before == Before::No && said.file.as_ref() == Some(path);
+        let new = look.said.iter().filter(new).count();
         let text = format!("{} written to {}", counted(new, "signal"), path.display());
         terminal.line(&terminal.paint(Tone::Good, &text))?;
-    } else if !look.said.is_empty() {
+    }
+    if look.written.is_empty() && !look.said.is_empty() {
         let signals = look.said.iter().any(|said| said.signal.is_some());
         terminal.line(if signals {
             "nothing new: no file was written"
@@ -178,7 +210,7 @@ fn show(args: &SignalsArgs, look: &Look, at: Timestamp, terminal: &mut Terminal)
     }
     for said in look.said.iter().filter(|said| said.before == Before::Other) {
         terminal.say(&format!(
-            "warning: {}: the signal of this bar was written before with other content, and stands: candles or model have changed since",
+            "warning: {}: a signal of this bar was written before, and stands: candles or model have changed since",
             said.pair
         ))?;
     }
@@ -191,11 +223,12 @@ fn show(args: &SignalsArgs, look: &Look, at: Timestamp, terminal: &mut Terminal)
     Ok(())
 }
 
-fn expired(said: &Said, at: Timestamp) -> bool {
-    said.signal.as_ref().is_some_and(|signal| signal.expires_at <= at)
+/// Whether the executor would refuse a signal.
+fn expired(said: &Said, now: Timestamp) -> bool {
+    said.signal.as_ref().is_some_and(|signal| signal.expires_at <= now)
 }
 
-fn spoken(said: &Said, at: Timestamp) -> Spoken<'_> {
+fn spoken(said: &Said, now: Timestamp) -> Spoken<'_> {
     Spoken {
         pair: said.pair,
         timeframe: said.timeframe,
@@ -204,31 +237,31 @@ fn spoken(said: &Said, at: Timestamp) -> Spoken<'_> {
         synthetic: said.synthetic,
         bar_close: said.bar_close,
         signal: said.signal.as_ref(),
-        expired: expired(said, at),
+        expired: expired(said, now),
         file: said.file.as_ref(),
         written_before: said.before != Before::No,
-        differs_from_file: said.before == Before::Other,
+        differs_from_model: said.before == Before::Other,
     }
 }
 
-fn answer(look: &Look, at: Timestamp) -> Answer<'_> {
+fn answer(look: &Look, at: Timestamp, now: Timestamp) -> Answer<'_> {
     let mut files: Vec<&PathBuf> = look.said.iter().filter_map(|said| said.file.as_ref()).collect();
     files.sort_unstable();
     files.dedup();
     Answer {
         at,
-        pairs: look.said.iter().map(|said| spoken(said, at)).collect(),
+        pairs: look.said.iter().map(|said| spoken(said, now)).collect(),
         failed: look
             .failed
             .iter()
             .map(|(pair, error)| Failed { pair: *pair, error: error.to_string() })
             .collect(),
-        written: look.written.as_ref(),
+        written: &look.written,
         files,
     }
 }
 
-fn table(look: &Look, at: Timestamp) -> Table {
+fn table(look: &Look, now: Timestamp) -> Table {
     let mut table = Table::new(&[
         "PAIR",
         "TIMEFRAME",
@@ -255,7 +288,7 @@ fn table(look: &Look, at: Timestamp) -> Table {
             None => cells.extend(["no signal", "", "", "", ""].map(str::to_owned)),
         }
         let mut notes = Vec::new();
-        if expired(said, at) {
+        if expired(said, now) {
             notes.push("expired: the executor will refuse it".to_owned());
         }
         if said.before != Before::No {

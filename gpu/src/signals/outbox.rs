@@ -1,17 +1,17 @@
 //! The outbox: the folder that files of signals lie in until they are pushed, and afterwards.
 //!
 //! Owns the files' names (the close of the newest bar, and the batch's content) and the rule that of one bar
-//! nothing is said twice: what stands in a file stands, whoever asks again, also after a restart. Files are
-//! whole or absent. Must not make signals.
+//! nothing is said twice: what stands in a file stands, whoever asks again, also after a restart or from another
+//! process at the same time. Files are whole or absent. Must not make signals.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sep_contract::signals::{SignalFileError, read_parquet, write_parquet};
-use sep_contract::{Digest, SignalBatch, SignalKey};
+use sep_contract::{Signal, SignalBatch, SignalKey};
 
 use crate::whole_file::{PublishError, publish};
 
@@ -26,12 +26,18 @@ pub struct Outbox {
     root: PathBuf,
 }
 
+/// Held from looking at what stands to writing what is new, so that nobody else writes the same in between.
+/// Dropping it lets the next one in.
+#[derive(Debug)]
+pub struct OutboxLock {
+    _file: File,
+}
+
 /// A signal that stands in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
     pub file: PathBuf,
-    /// The signal's content hash.
-    pub content: Digest,
+    pub signal: Signal,
 }
 
 /// Why the outbox cannot be read or written.
@@ -69,6 +75,19 @@ impl Outbox {
         Ok(Some((file, batch)))
     }
 
+    /// Waits for whoever else writes here, and keeps others out. Makes the folder if need be, and clears away
+    /// what an interrupted writer left.
+    pub fn lock(&self) -> Result<OutboxLock, OutboxError> {
+        fs::create_dir_all(&self.root).map_err(io_error("make", &self.root))?;
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(io_error("open", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        for left in self.entries()?.iter().filter(|path| path.extension().is_some_and(|e| e == "part")) {
+            fs::remove_file(left).map_err(io_error("remove", left))?;
+        }
+        Ok(OutboxLock { _file: file })
+    }
+
     /// All signals of bars that closed at that moment or later.
     pub fn since(&self, bar_close: Timestamp) -> Result<BTreeMap<SignalKey, Sent>, OutboxError> {
         let first = bar_close.strftime(TIME).to_string();
@@ -79,15 +98,14 @@ impl Outbox {
                 continue;
             }
             for signal in read(&file)?.into_signals() {
-                let content = signal.content_hash();
-                sent.entry(signal.key()).or_insert_with(|| Sent { file: file.clone(), content });
+                sent.entry(signal.key()).or_insert_with(|| Sent { file: file.clone(), signal });
             }
         }
         Ok(sent)
     }
 
     /// Writes a batch; none of an empty one.
-    pub fn put(&self, batch: &SignalBatch) -> Result<Option<PathBuf>, OutboxError> {
+    pub fn put(&self, _lock: &OutboxLock, batch: &SignalBatch) -> Result<Option<PathBuf>, OutboxError> {
         let Some(newest) = batch.signals().iter().map(|signal| signal.bar_close).max() else {
             return Ok(None);
         };
@@ -101,24 +119,26 @@ impl Outbox {
 
     /// The files of signals, sorted by name.
     fn files(&self) -> Result<Vec<PathBuf>, OutboxError> {
+        let mut files = self.entries()?;
+        // Files of other names are not ours.
+        files.retain(|path| {
+            name_of(path).split_once('-').is_some_and(|(time, _)| {
+                time.len() == 16 && time.ends_with('Z') && path.extension().is_some_and(|e| e == "parquet")
+            })
+        });
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Whatever lies in the folder; nothing where there is none.
+    fn entries(&self) -> Result<Vec<PathBuf>, OutboxError> {
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(io_error("list", &self.root)(error)),
         };
-        let mut files = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(io_error("list", &self.root))?.path();
-            // Files of other names are not ours.
-            let ours = name_of(&path).split_once('-').is_some_and(|(time, _)| {
-                time.len() == 16 && time.ends_with('Z') && path.extension().is_some_and(|e| e == "parquet")
-            });
-            if ours {
-                files.push(path);
-            }
-        }
-        files.sort_unstable();
-        Ok(files)
+        let path = |entry: io::Result<fs::DirEntry>| Ok(entry.map_err(io_error("list", &self.root))?.path());
+        entries.map(path).collect()
     }
 }
 

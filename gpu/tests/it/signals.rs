@@ -1,5 +1,6 @@
 //! Signals are what the backtest trades: bar by bar, in the contract's files, once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,18 +9,20 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sep_contract::signals::read_parquet;
-use sep_contract::{CandleSet, Side, Signal, Timeframe};
+use sep_contract::{CandleSet, Pair, Side, Signal, Timeframe};
 use sep_gpu::backtest::{levels, signal};
 use sep_gpu::bars::Bars;
 use sep_gpu::history::History;
 use sep_gpu::lane::Distance;
 use sep_gpu::model::{Model, Promotion};
 use sep_gpu::qfh::{Features, decide, scores};
+use sep_gpu::signals::follow::Follower;
+use sep_gpu::signals::outbox::Outbox;
 use sep_gpu::signals::recent::recent;
 use sep_gpu::signals::{Address, Speaker, Word};
 use sep_gpu::train::prepare;
 use sep_gpu::variant::{Space, Variant, Weights};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::made;
 use crate::sandbox::{Sandbox, minutes};
@@ -206,15 +209,24 @@ fn no_more_months_are_read_than_are_needed() {
     }
 }
 
-/// The one file of signals in a sandbox, read by the contract.
+/// The files of signals in a sandbox by name, read by the contract.
+fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<Signal>> {
+    let names = fs::read_dir(outbox(sandbox)).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != ".lock");
+    names
+        .map(|name| {
+            let bytes = fs::read(outbox(sandbox).join(&name)).unwrap();
+            let signals = read_parquet(&bytes, &name).unwrap().into_signals();
+            (name, signals)
+        })
+        .collect()
+}
+
+/// The one file there is.
 fn only_file(sandbox: &Sandbox) -> (String, Vec<Signal>) {
-    let names: Vec<String> = fs::read_dir(outbox(sandbox))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    let [name] = names.as_slice() else { panic!("{names:?}") };
-    let bytes = fs::read(outbox(sandbox).join(name)).unwrap();
-    (name.clone(), read_parquet(&bytes, name).unwrap().into_signals())
+    let files = files(sandbox);
+    assert_eq!(files.len(), 1, "{:?}", files.keys());
+    files.into_iter().next().unwrap()
 }
 
 /// A sandbox with ten hours of real candles and a model that buys at every close, promoted by an override.
@@ -244,22 +256,109 @@ fn a_file_reads_back_and_carries_the_reason_and_is_written_once() {
 
     let again = sandbox.sep_gpu(&["signals", "--account", "practice", "--strategy", "mine", "--json"]);
     let found: Value = serde_json::from_str(&again.out).unwrap();
-    assert_eq!((&found["written"], &found["pairs"][0]["written_before"]), (&Value::Null, &true.into()));
+    let first = found["pairs"][0]["model"].clone();
+    assert_eq!((&found["written"], &found["pairs"][0]["written_before"]), (&json!([]), &true.into()));
     assert_eq!(found["files"][0], format!("data/signals/{name}"));
     only_file(&sandbox);
 
-    // Another model says something else of the same bar: what was said first stands.
+    // Another model says something else of the same bar: what was said first stands, and is what is shown.
     let mut other = buying(real(trained()));
-    other.variant = Some(Variant { window: 9, ..buyer() });
+    other.variant = Some(Variant { buy_above: 10.0, sell_above: f32::MIN_POSITIVE, ..buyer() });
     let stored = kept(&sandbox, &other);
     models(&sandbox).promote(&stored, Some("another".into())).unwrap();
-    let answer = sandbox.sep_gpu(&["signals", "--account", "practice", "--strategy", "mine"]);
+    let answer = sandbox.sep_gpu(&["signals", "--account", "practice", "--strategy", "mine", "--json"]);
     assert_eq!(answer.code, 0);
-    assert!(answer.err.contains("written before with other content, and stands"), "{}", answer.err);
+    let found: Value = serde_json::from_str(&answer.out).unwrap();
+    let pair = &found["pairs"][0];
+    assert_eq!((&pair["signal"]["side"], &pair["differs_from_model"]), (&"buy".into(), &true.into()));
+    assert_eq!((&pair["override_reason"], &pair["model"]), (&"to see the way of a signal".into(), &first));
+    let answer = sandbox.sep_gpu(&["signals", "--account", "practice", "--strategy", "mine"]);
+    assert!(answer.err.contains("was written before, and stands"), "{}", answer.err);
     assert_eq!(only_file(&sandbox).1, signals);
     // Of an earlier moment there is another signal.
     let answer = sandbox.sep_gpu(&["signals", "EUR_USD", "--at", "2025-07-01T08:00:30Z"]);
     assert!(answer.out.contains("20250701T080000Z-"), "{}", answer.out);
+}
+
+#[test]
+fn what_is_made_up_or_expired_stands_in_files_of_its_own() {
+    let sandbox = overridden("signals-apart");
+    let pair = |name: &str| name.parse::<Pair>().unwrap();
+    let add = |name, count, synthetic| {
+        let mut candles = CandleSet { pair: pair(name), ..minutes("2025-07-01T00:00:00Z", count) };
+        candles.provenance.synthetic = synthetic;
+        sandbox.put("2025-07", &candles);
+        let model = Model { pair: pair(name), ..buying(trained()) };
+        let stored = kept(&sandbox, &if synthetic { model } else { real(model) });
+        models(&sandbox).promote(&stored, Some("a test".into())).unwrap();
+    };
+    add("AUD_USD", 600, false);
+    add("GBP_USD", 300, false);
+    add("USD_JPY", 600, true);
+    let answer = sandbox.sep_gpu(&["signals", "--at", "2025-07-01T10:00:30Z", "--json"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let mut together: Vec<Vec<&str>> = Vec::new();
+    let files = files(&sandbox);
+    for signals in files.values() {
+        together.push(signals.iter().map(|signal| signal.pair.as_str()).collect());
+    }
+    together.sort();
+    assert_eq!(together, [vec!["AUD_USD", "EUR_USD"], vec!["GBP_USD"], vec!["USD_JPY"]]);
+    let found: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(found["written"].as_array().map(Vec::len), Some(3));
+    for spoken in found["pairs"].as_array().unwrap() {
+        let file = spoken["file"].as_str().unwrap().rsplit('/').next().unwrap();
+        assert!(files[file].iter().any(|signal| signal.pair.as_str() == spoken["pair"]), "{spoken}");
+        // It is long past that moment now.
+        assert_eq!(spoken["expired"], true);
+    }
+}
+
+#[test]
+fn a_store_that_is_filled_ahead_is_followed_into_the_next_month() {
+    let sandbox = Sandbox::new("signals-ahead");
+    // Nothing trades from 20:00 on the last day of July to midnight.
+    sandbox.put("2025-07", &minutes("2025-07-31T10:00:00Z", 600));
+    sandbox.put("2025-08", &minutes("2025-08-01T00:00:00Z", 600));
+    let stored = kept(&sandbox, &buying(real(trained())));
+    models(&sandbox).promote(&stored, Some("a test".into())).unwrap();
+    let (store, models, outbox) = (sandbox.store(), models(&sandbox), Outbox::at(outbox(&sandbox)));
+    let mut follower = Follower::new(store, models, outbox, address(), Vec::new());
+    let mut said = |at: &str| -> Vec<String> {
+        let look = follower.look(at.parse().unwrap()).unwrap();
+        assert!(look.failed.is_empty());
+        look.said.iter().filter_map(|said| Some(said.bar_close?.to_string())).collect()
+    };
+    assert_eq!(said("2025-07-31T20:00:05Z"), ["2025-07-31T20:00:00Z"]);
+    assert!(said("2025-07-31T21:00:05Z").is_empty());
+    assert!(said("2025-08-01T00:00:05Z").is_empty());
+    assert_eq!(said("2025-08-01T00:01:05Z"), ["2025-08-01T00:01:00Z"]);
+    assert!(said("2025-08-01T00:01:35Z").is_empty());
+    assert_eq!(said("2025-08-01T00:02:00Z"), ["2025-08-01T00:02:00Z"]);
+    // A file that is written again with the same bars says nothing new.
+    publish(&sandbox, "2025-08", &minutes("2025-08-01T00:00:00Z", 600));
+    assert!(said("2025-08-01T00:02:30Z").is_empty());
+}
+
+#[test]
+fn what_went_wrong_is_said_once_and_tried_again() {
+    let sandbox = overridden("signals-again");
+    let (store, models) = (sandbox.store(), models(&sandbox));
+    let mut follower = Follower::new(store, models, Outbox::at(outbox(&sandbox)), address(), Vec::new());
+    let at: Timestamp = "2025-07-01T12:00:00Z".parse().unwrap();
+    let month = sandbox.store().path("EUR_USD".parse().unwrap(), Timeframe::M1, "2025-07".parse().unwrap());
+    let whole = fs::read(&month).unwrap();
+    fs::write(&month, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(follower.look(at).unwrap().failed.len(), 1);
+    assert_eq!(follower.look(at).unwrap().failed.len(), 0);
+    fs::write(&month, &whole).unwrap();
+    // Nothing can be written where a file stands in the folder's place: the bar is not lost by that.
+    fs::write(outbox(&sandbox), "").unwrap();
+    assert!(follower.look(at).unwrap_err().to_string().starts_with("cannot make "));
+    fs::remove_file(outbox(&sandbox)).unwrap();
+    assert_eq!(follower.look(at).unwrap().written.len(), 1);
+    assert!(follower.look(at).unwrap().said.is_empty());
+    only_file(&sandbox);
 }
 
 #[test]
@@ -358,10 +457,10 @@ impl Watcher {
 }
 
 /// Puts a month in the place of another, as the store's writers do.
-fn publish(sandbox: &Sandbox, set: &CandleSet) {
+fn publish(sandbox: &Sandbox, month: &str, set: &CandleSet) {
     let store = sandbox.store();
     let lock = store.lock().unwrap();
-    store.publish(&lock, &[("2025-07".parse().unwrap(), set.clone())]).unwrap();
+    store.publish(&lock, &[(month.parse().unwrap(), set.clone())]).unwrap();
 }
 
 #[test]
@@ -371,26 +470,24 @@ fn a_watch_speaks_once_of_every_bar_also_after_a_restart() {
     let watcher = Watcher::start(&sandbox);
     let first = watcher.next();
     assert_eq!(close(&first), "2025-07-01T10:00:00Z");
-    assert!(first["written"].is_string(), "{first}");
-    publish(&sandbox, &minutes("2025-07-01T00:00:00Z", 601));
+    assert!(first["written"][0].is_string(), "{first}");
+    publish(&sandbox, "2025-07", &minutes("2025-07-01T00:00:00Z", 601));
     let second = watcher.next();
     assert_eq!(close(&second), "2025-07-01T10:01:00Z");
-    assert!(second["written"].is_string(), "{second}");
-    // A file that is written again with the same bars says nothing new; the next line is of the next bar.
-    publish(&sandbox, &minutes("2025-07-01T00:00:00Z", 601));
-    publish(&sandbox, &minutes("2025-07-01T00:00:00Z", 602));
+    assert!(second["written"][0].is_string(), "{second}");
+    publish(&sandbox, "2025-07", &minutes("2025-07-01T00:00:00Z", 602));
     assert_eq!(close(&watcher.next()), "2025-07-01T10:02:00Z");
     watcher.stop("-TERM");
-    assert_eq!(fs::read_dir(outbox(&sandbox)).unwrap().count(), 3);
+    assert_eq!(files(&sandbox).len(), 3);
 
     let watcher = Watcher::start(&sandbox);
     let again = watcher.next();
     assert_eq!(close(&again), "2025-07-01T10:02:00Z");
-    assert_eq!((&again["written"], &again["pairs"][0]["written_before"]), (&Value::Null, &true.into()));
+    assert_eq!((&again["written"], &again["pairs"][0]["written_before"]), (&json!([]), &true.into()));
     // A pair that is promoted while it watches is heard from then on.
-    let pair: sep_contract::Pair = "GBP_USD".parse().unwrap();
+    let pair: Pair = "GBP_USD".parse().unwrap();
     let candles = CandleSet { pair, ..minutes("2025-07-01T00:00:00Z", 300) };
-    publish(&sandbox, &candles);
+    publish(&sandbox, "2025-07", &candles);
     let stored = kept(&sandbox, &Model { pair, ..buying(real(passing())) });
     models(&sandbox).promote(&stored, None).unwrap();
     let found = watcher.next();
@@ -399,5 +496,5 @@ fn a_watch_speaks_once_of_every_bar_also_after_a_restart() {
         (&"GBP_USD".into(), "2025-07-01T05:00:00Z".into())
     );
     watcher.stop("-INT");
-    assert_eq!(fs::read_dir(outbox(&sandbox)).unwrap().count(), 4);
+    assert_eq!(files(&sandbox).len(), 4);
 }
