@@ -1,7 +1,8 @@
 //! Signals as Parquet: one column for each of [`Signal::FIELDS`], prices and confidence as decimals, times
 //! as timestamps, so that pandas and Polars read them as what they are.
 //!
-//! The file's notes carry `sep.batch_id`; where they do, the rows must make that batch.
+//! The file's notes carry `sep.batch_id`; where they do, the rows must make that batch. Signals of made-up candles
+//! are marked by the note `sep.synthetic`, which says `true`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -15,6 +16,7 @@ use crate::table::{self, Field, Kind, TableError, Values};
 const SCALE: u32 = 5;
 const NOTE_KIND: &str = "sep.kind";
 const NOTE_BATCH: &str = "sep.batch_id";
+const NOTE_SYNTHETIC: &str = "sep.synthetic";
 
 fn fields() -> Vec<Field> {
     Signal::FIELDS
@@ -37,7 +39,11 @@ fn fields() -> Vec<Field> {
 pub fn write_parquet(batch: &SignalBatch) -> Result<Vec<u8>, TableError> {
     let signals = batch.signals();
     let columns = fields().iter().map(|field| values(field, signals)).collect::<Result<Vec<_>, _>>()?;
-    let notes = [(NOTE_KIND, "signals/1".to_owned()), (NOTE_BATCH, batch.batch_id().to_string())];
+    let notes = [
+        (NOTE_KIND, "signals/1".to_owned()),
+        (NOTE_BATCH, batch.batch_id().to_string()),
+        (NOTE_SYNTHETIC, batch.is_synthetic().to_string()),
+    ];
     table::encode(&fields(), &notes, &columns)
 }
 
@@ -97,7 +103,8 @@ pub fn read_parquet(bytes: &[u8], file: &str) -> Result<SignalBatch, SignalFileE
             recorded: recorded.clone(),
             found: batch.batch_id().to_string(),
         }),
-        _ => Ok(batch),
+        // Whatever is not plainly real is taken for made up.
+        _ => Ok(batch.marked(table.notes.get(NOTE_SYNTHETIC).is_some_and(|note| note != "false"))),
     }
 }
 
@@ -198,6 +205,11 @@ mod tests {
         let hashes =
             |batch: &SignalBatch| batch.signals().iter().map(Signal::content_hash).collect::<Vec<_>>();
         assert_eq!(hashes(&csv), hashes(&back));
+        // Whether the candles were made up comes along, and changes no name.
+        assert!(!back.is_synthetic());
+        let made_up = batch().marked(true);
+        assert_eq!(made_up.batch_id(), batch().batch_id());
+        assert!(read_parquet(&write_parquet(&made_up).unwrap(), "m").unwrap().is_synthetic());
         let empty = SignalBatch::new(Vec::new()).unwrap();
         assert_eq!(read_parquet(&write_parquet(&empty).unwrap(), "e").unwrap(), empty);
     }

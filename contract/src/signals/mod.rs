@@ -53,6 +53,7 @@ pub struct SignalBatch {
     signals: Vec<Signal>,
     batch_id: Digest,
     collapsed: usize,
+    synthetic: bool,
 }
 
 /// Why signals make no batch.
@@ -107,7 +108,18 @@ impl SignalBatch {
             .iter()
             .fold(Canonical::new("sep-batch/1"), |text, hash| text.field("signal", &hash.to_string()));
         let signals = by_key.into_values().map(|(_, signal, _)| signal).collect();
-        Ok(Self { signals, batch_id: canonical.digest(), collapsed })
+        Ok(Self { signals, batch_id: canonical.digest(), collapsed, synthetic: false })
+    }
+
+    /// The same batch, marked as made from candles that no market ever showed, or not. The mark stands in
+    /// Parquet files, not in the batch's name: what the signals say is the same.
+    pub fn marked(self, synthetic: bool) -> Self {
+        Self { synthetic, ..self }
+    }
+
+    /// Whether it is marked as made from made-up candles.
+    pub fn is_synthetic(&self) -> bool {
+        self.synthetic
     }
 
     /// The signals, sorted by key.

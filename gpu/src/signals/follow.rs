@@ -278,7 +278,8 @@ impl Follower {
         }
         let mut written = BTreeMap::new();
         for (kind, signals) in new {
-            let batch = SignalBatch::new(signals).map_err(Box::new)?;
+            let (synthetic, _) = kind;
+            let batch = SignalBatch::new(signals).map_err(Box::new)?.marked(synthetic);
             written.extend(self.outbox.put(&lock, &batch)?.map(|file| (kind, file)));
         }
         for said in heard.iter_mut().filter_map(|heard| heard.said.as_mut()) {

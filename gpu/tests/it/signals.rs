@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sep_contract::signals::read_parquet;
-use sep_contract::{CandleSet, Pair, Side, Signal, Timeframe};
+use sep_contract::{CandleSet, Pair, Side, Signal, SignalBatch, Timeframe};
 use sep_gpu::backtest::{levels, signal};
 use sep_gpu::bars::Bars;
 use sep_gpu::history::History;
@@ -210,14 +210,14 @@ fn no_more_months_are_read_than_are_needed() {
 }
 
 /// The files of signals in a sandbox by name, read by the contract.
-fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<Signal>> {
+fn files(sandbox: &Sandbox) -> BTreeMap<String, SignalBatch> {
     let names = fs::read_dir(outbox(sandbox)).unwrap().map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != ".lock");
     names
         .map(|name| {
             let bytes = fs::read(outbox(sandbox).join(&name)).unwrap();
-            let signals = read_parquet(&bytes, &name).unwrap().into_signals();
-            (name, signals)
+            let batch = read_parquet(&bytes, &name).unwrap();
+            (name, batch)
         })
         .collect()
 }
@@ -226,7 +226,8 @@ fn files(sandbox: &Sandbox) -> BTreeMap<String, Vec<Signal>> {
 fn only_file(sandbox: &Sandbox) -> (String, Vec<Signal>) {
     let files = files(sandbox);
     assert_eq!(files.len(), 1, "{:?}", files.keys());
-    files.into_iter().next().unwrap()
+    let (name, batch) = files.into_iter().next().unwrap();
+    (name, batch.into_signals())
 }
 
 /// A sandbox with ten hours of real candles and a model that buys at every close, promoted by an override.
@@ -297,18 +298,23 @@ fn what_is_made_up_or_expired_stands_in_files_of_its_own() {
     add("USD_JPY", 600, true);
     let answer = sandbox.sep_gpu(&["signals", "--at", "2025-07-01T10:00:30Z", "--json"]);
     assert_eq!(answer.code, 0, "{}", answer.err);
-    let mut together: Vec<Vec<&str>> = Vec::new();
     let files = files(&sandbox);
-    for signals in files.values() {
-        together.push(signals.iter().map(|signal| signal.pair.as_str()).collect());
-    }
+    let of = |batch: &SignalBatch| -> (Vec<String>, bool) {
+        let pairs = batch.signals().iter().map(|signal| signal.pair.to_string());
+        (pairs.collect(), batch.is_synthetic())
+    };
+    let mut together: Vec<_> = files.values().map(of).collect();
     together.sort();
-    assert_eq!(together, [vec!["AUD_USD", "EUR_USD"], vec!["GBP_USD"], vec!["USD_JPY"]]);
+    let expected = [("AUD_USD EUR_USD", false), ("GBP_USD", false), ("USD_JPY", true)];
+    assert_eq!(together, expected.map(|(of, made_up)| (of.split(' ').map(str::to_owned).collect(), made_up)));
     let found: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(found["written"].as_array().map(Vec::len), Some(3));
     for spoken in found["pairs"].as_array().unwrap() {
         let file = spoken["file"].as_str().unwrap().rsplit('/').next().unwrap();
-        assert!(files[file].iter().any(|signal| signal.pair.as_str() == spoken["pair"]), "{spoken}");
+        assert!(
+            files[file].signals().iter().any(|signal| signal.pair.as_str() == spoken["pair"]),
+            "{spoken}"
+        );
         // It is long past that moment now.
         assert_eq!(spoken["expired"], true);
     }

@@ -1,23 +1,22 @@
 //! `sepctl daily`: from new candles to signals on the droplet, in one command.
 //!
-//! Owns the order of the steps and what is said of each. The signal engine is a program of its own, `sep-gpu`: it
-//! is started as a child and heard through its JSON; the push is that of `sepctl sync`. One pair that fails stops
+//! Owns the order of the steps and what is said of each. The push is that of `sepctl sync`. One pair that fails stops
 //! no other.
 
+use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 
-use jiff::Timestamp;
-use sep_contract::{Digest, Pair, Side, Timeframe};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use sep_contract::{Digest, Pair};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use super::{Global, sync};
 use crate::door::{Door, Failure, Tint};
 use crate::inventory::units::parse_days;
+
+mod engine;
+
+use engine::{Engine, FailedPair, PairStatus, Promotion, Signals, Spoken, Status, Training};
 
 /// Train again where it is due, make signals, push them
 #[derive(Debug, clap::Args)]
@@ -26,10 +25,12 @@ Examples:
   sepctl daily
   sepctl daily EUR_USD USD_JPY --retrain-after 14d
   sepctl daily --rehearsal --json
+  sepctl daily -- --costs costs.yaml --backend cuda
 
 A pair is trained where it never was, or where enough new candles have come since. What was trained is promoted if it
 passes its gate, and never by an override: after a refusal the model that was promoted before goes on speaking. The
-candles, models and signals are those of `sep-gpu` in this folder (SEP_CANDLES, SEP_MODELS, SEP_SIGNALS).
+candles, models and signals are those of `sep-gpu` in this folder (SEP_CANDLES, SEP_MODELS, SEP_SIGNALS). Signals of
+made-up candles are pushed with --rehearsal alone.
 
 Exit status: 0 done, also where there was nothing to push; 1 something failed; 2 usage")]
 pub struct DailyArgs {
@@ -54,84 +55,20 @@ pub struct DailyArgs {
     /// The signal engine; otherwise the one beside sepctl, or the first on PATH
     #[arg(long, value_name = "FILE")]
     sep_gpu: Option<PathBuf>,
+    /// What else `sep-gpu train` is told, such as --costs, --space or --backend
+    #[arg(last = true, value_name = "TRAIN ARGUMENT")]
+    train: Vec<String>,
 }
 
 fn days(text: &str) -> Result<u32, String> {
     parse_days(text).map_err(|error| error.to_string())
 }
 
-/// What `sep-gpu status` says.
-#[derive(Deserialize)]
-struct Status {
-    pairs: Vec<PairStatus>,
-}
-
-#[derive(Deserialize)]
-struct PairStatus {
-    pair: Pair,
-    candles: Option<Candles>,
-    trained: Option<Trained>,
-    promoted: Option<Promoted>,
-    problems: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Candles {
-    last: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct Trained {
-    data_last: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct Promoted {}
-
-/// What `sep-gpu promote` says.
-#[derive(Deserialize)]
-struct Promotion {
-    model: Digest,
-    promoted: bool,
-    verdict: String,
-    objections: Vec<String>,
-    speaking: Option<Digest>,
-}
-
-/// What `sep-gpu signals` says.
-#[derive(Deserialize)]
-struct Signals {
-    pairs: Vec<Spoken>,
-    failed: Vec<FailedPair>,
-    files: Vec<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Spoken {
-    pair: Pair,
-    timeframe: Timeframe,
-    bar_close: Option<Timestamp>,
-    signal: Option<Given>,
-    override_reason: Option<String>,
-    expired: bool,
-}
-
-#[derive(Deserialize)]
-struct Given {
-    side: Side,
-}
-
-#[derive(Deserialize)]
-struct FailedPair {
-    pair: Pair,
-    error: String,
-}
-
 /// Status, training, promotion, signals, push.
 pub async fn cmd_daily(global: &Global, args: &DailyArgs, door: &mut Door) -> Result<(), Failure> {
     // Asked first: nobody wants to hear of a mistake in the inventory after an hour of training.
     let host = global.host(door)?;
-    let engine = Engine { program: find(args.sep_gpu.as_deref())? };
+    let engine = Engine::find(args.sep_gpu.as_deref())?;
     let mut day = Day::default();
 
     // The candles of the droplet are pulled here, once there is a pull.
@@ -144,38 +81,42 @@ pub async fn cmd_daily(global: &Global, args: &DailyArgs, door: &mut Door) -> Re
         for problem in &pair.problems {
             day.fail(door, name, "read", problem.clone());
         }
-        // What cannot be read may be the model that was trained last: then nobody knows whether one is due.
-        let due = if pair.problems.is_empty() { due(&pair, args.retrain_after) } else { None };
-        match due {
-            Some(why) => {
-                step(door, name, &format!("training: {why}"))?;
-                match train(&engine, args, name).await {
-                    Ok(promotion) => {
-                        show_promotion(door, name, &promotion)?;
-                        speaks = promotion.speaking.is_some();
-                        day.trained.push(promotion_document(name, &promotion));
-                    }
-                    Err(failure) => day.fail(door, name, "train", failure.message),
-                }
+        let work = work(&pair, args.retrain_after);
+        step(door, name, &work.to_string())?;
+        let promotion = match work {
+            Work::Train(_) => Some(train(&engine, args, name).await),
+            Work::Promote => Some(engine.ask(&["promote", name.as_str(), "--json"]).await),
+            Work::Nothing | Work::Unpromoted(_) => None,
+        };
+        match promotion {
+            Some(Ok(promotion)) => {
+                show_promotion(door, name, &promotion)?;
+                speaks = promotion.speaking.is_some();
+                day.trained.push(promotion_document(name, &promotion));
             }
-            None => step(door, name, "no training is due")?,
+            Some(Err(failure)) => day.fail(door, name, "train", failure.message),
+            None => {}
         }
         if speaks {
             speaking.push(name.to_string());
         }
     }
-    let files = if speaking.is_empty() {
-        note(door, "no model is promoted: no signals are made, nothing is pushed")?;
-        Vec::new()
-    } else {
-        make_signals(&engine, args, &speaking, &mut day, door).await?
-    };
     let mut outcome = Ok(());
+    let mut files = Vec::new();
+    if speaking.is_empty() {
+        note(door, "no model speaks: no signals are made, nothing is pushed")?;
+    } else {
+        match make_signals(&engine, args, &speaking, &mut day, door).await {
+            Ok(made) => files = made,
+            Err(failure) => outcome = Err(failure),
+        }
+    }
     if !files.is_empty() {
-        let pushed = &mut day.pushed;
+        let (pushed, refused) = (&mut day.pushed, &mut day.refused);
         outcome = sync::push_files(&host, &files, args.rehearsal, |file, batch, what| {
-            pushed.push(sync::document(file, batch, what));
-            if door.json { Ok(()) } else { sync::show(door, file, what) }
+            pushed.push(sync::document(file, batch, &what));
+            *refused |= what.is_err();
+            sync::show(door, file, &what)
         })
         .await;
     }
@@ -184,11 +125,11 @@ pub async fn cmd_daily(global: &Global, args: &DailyArgs, door: &mut Door) -> Re
         let error = outcome.as_ref().err().map(|failure| failure.message.clone());
         door.document(&json!({
             "host": host.name, "database": database, "trained": day.trained, "signals": day.signals,
-            "files": day.pushed, "push_error": error, "failed": day.failed,
+            "files": day.pushed, "failed": day.failed, "error": error,
         }))?;
     }
     outcome?;
-    if day.failed.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
+    if day.failed.is_empty() && !day.refused { Ok(()) } else { Err(Failure::silent(1)) }
 }
 
 /// What was done, for machines.
@@ -198,6 +139,8 @@ struct Day {
     signals: Vec<Value>,
     pushed: Vec<Value>,
     failed: Vec<Value>,
+    /// The database refused a file.
+    refused: bool,
 }
 
 impl Day {
@@ -231,12 +174,51 @@ fn chosen(
     Ok(status.pairs.into_iter().filter(|known| args.pairs.contains(&known.pair)).collect())
 }
 
-/// Why a pair is to be trained; None where it is not.
-fn due(pair: &PairStatus, after: u32) -> Option<String> {
-    let candles = pair.candles.as_ref()?;
-    let Some(trained) = &pair.trained else { return Some("it never was".to_owned()) };
+/// What is to be done with a pair's models.
+#[derive(Debug, PartialEq, Eq)]
+enum Work {
+    /// Train, for this reason.
+    Train(String),
+    /// The last training passed its gate, and whoever trained did not come to promote it.
+    Promote,
+    /// The same, but another model was promoted: perhaps on purpose, so only the user changes that.
+    Unpromoted(Digest),
+    Nothing,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Train(why) => write!(f, "training: {why}"),
+            Self::Promote => f.write_str("no training is due; the last one passed and was not promoted"),
+            Self::Unpromoted(model) => write!(
+                f,
+                "no training is due; another model speaks than {model}, which was trained last and passed (see \
+                 `sep-gpu promote`)"
+            ),
+            Self::Nothing => f.write_str("no training is due"),
+        }
+    }
+}
+
+/// What is to be done with a pair's models. Where something cannot be read it may be the model that was trained
+/// last: then nobody knows.
+fn work(pair: &PairStatus, after: u32) -> Work {
+    let Some(candles) = pair.candles.as_ref().filter(|_| pair.problems.is_empty()) else {
+        return Work::Nothing;
+    };
+    let Some(trained) = &pair.trained else { return Work::Train("it never was".to_owned()) };
     let days = candles.last.duration_since(trained.data_last).as_hours() / 24;
-    (after > 0 && days >= i64::from(after)).then(|| format!("{days} days of candles are new"))
+    if after > 0 && days >= i64::from(after) {
+        return Work::Train(format!("{days} days of candles are new"));
+    }
+    match &pair.promoted {
+        None if trained.passed && !trained.synthetic => Work::Promote,
+        Some(promoted) if trained.passed && promoted.model != trained.model => {
+            Work::Unpromoted(trained.model)
+        }
+        _ => Work::Nothing,
+    }
 }
 
 /// Trains a pair and asks for the promotion of what was found.
@@ -245,8 +227,12 @@ async fn train(engine: &Engine, args: &DailyArgs, pair: Pair) -> Result<Promotio
     if args.quick {
         words.push("--quick");
     }
-    let _: Value = engine.ask(&words).await?;
-    engine.ask(&["promote", pair.as_str(), "--json"]).await
+    words.extend(args.train.iter().map(String::as_str));
+    let trained: Vec<Training> = engine.ask_at_leisure(&words).await?;
+    let Some(trained) = trained.iter().find(|training| training.pair == pair) else {
+        return Err(Failure::new("no model was made: sep-gpu says why above"));
+    };
+    engine.ask(&["promote", pair.as_str(), "--model", &trained.model.to_string(), "--json"]).await
 }
 
 /// The files that the newest signals stand in.
@@ -262,20 +248,29 @@ async fn make_signals(
     let signals: Signals = engine.ask(&words).await?;
     for spoken in &signals.pairs {
         show_spoken(door, spoken)?;
-        let Spoken { pair, timeframe, bar_close, override_reason, expired, .. } = spoken;
+        let Spoken { pair, timeframe, bar_close, override_reason, synthetic, expired, .. } = spoken;
         let side = spoken.signal.as_ref().map(|given| given.side);
         day.signals.push(json!({
             "pair": pair, "timeframe": timeframe, "bar_close": bar_close, "side": side, "expired": expired,
-            "override_reason": override_reason,
+            "synthetic": synthetic, "override_reason": override_reason,
         }));
     }
     for FailedPair { pair, error } in signals.failed {
         day.fail(door, pair, "signals", error);
     }
-    if signals.files.is_empty() {
-        note(door, "no signals: nothing is pushed")?;
+    let mut files = signals.files;
+    for made_up in signals.pairs.iter().filter(|spoken| spoken.synthetic && !args.rehearsal) {
+        if let Some(file) = &made_up.file {
+            files.retain(|kept| kept != file);
+            let text =
+                format!("{}: signals of made-up candles are pushed with --rehearsal alone", file.display());
+            day.fail(door, made_up.pair, "push", text);
+        }
     }
-    Ok(signals.files)
+    if files.is_empty() {
+        note(door, "no signals to push")?;
+    }
+    Ok(files)
 }
 
 fn show_promotion(door: &mut Door, pair: Pair, promotion: &Promotion) -> Result<(), Failure> {
@@ -305,7 +300,7 @@ fn promotion_document(pair: Pair, promotion: &Promotion) -> Value {
 }
 
 fn show_spoken(door: &mut Door, spoken: &Spoken) -> Result<(), Failure> {
-    let Spoken { pair, timeframe, bar_close, signal, override_reason, expired } = spoken;
+    let Spoken { pair, timeframe, bar_close, signal, override_reason, expired, .. } = spoken;
     let close = bar_close.map_or_else(|| "no bar yet".to_owned(), |close| format!("bar closed {close}"));
     let mut text = match signal {
         Some(given) => door.tint(Tint::Strong, given.side.as_str()),
@@ -330,92 +325,63 @@ fn note(door: &mut Door, text: &str) -> Result<(), Failure> {
     if door.json { Ok(()) } else { Ok(writeln!(door.out, "{text}")?) }
 }
 
-/// The signal engine, a program of its own.
-struct Engine {
-    program: PathBuf,
-}
-
-impl Engine {
-    /// Runs it to its end. A command that refuses or fails in part still answers in JSON; one that fails as a whole
-    /// has said why on standard error, which is ours.
-    async fn ask<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T, Failure> {
-        let command = || format!("{} {}", self.program.display(), words.join(" "));
-        let output = Command::new(&self.program)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| {
-                Failure::new(format!("cannot start {}: {e}", self.program.display()))
-                    .hint("name the signal engine with --sep-gpu, or put it beside sepctl")
-            })?
-            .wait_with_output()
-            .await
-            .map_err(|e| Failure::new(format!("cannot wait for {}: {e}", command())))?;
-        if output.stdout.is_empty() {
-            return Err(Failure::new(format!("`{}` failed ({})", command(), output.status)));
-        }
-        serde_json::from_slice(&output.stdout).map_err(|e| {
-            Failure::new(format!("`{}` ({}) gave no answer that can be read: {e}", command(), output.status))
-                .hint("sepctl and sep-gpu must be of the same version")
-        })
-    }
-}
-
-/// The program named, or the one beside ours, or the first on PATH.
-fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(named) = named {
-        if named.is_file() {
-            // A bare name would be looked for on PATH.
-            return Ok(std::path::absolute(named).unwrap_or_else(|_| named.to_owned()));
-        }
-        return Err(Failure::usage(format!("--sep-gpu {}: there is no such file", named.display())));
-    }
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("sep-gpu")));
-    Ok(beside.filter(|program| program.is_file()).unwrap_or_else(|| PathBuf::from("sep-gpu")))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::engine::{Candles, Promoted, Trained};
     use super::*;
 
-    fn pair(last: Option<&str>, trained: Option<&str>) -> PairStatus {
+    fn digest(of: &str) -> Digest {
+        Digest::of(of.as_bytes())
+    }
+
+    fn pair(last: Option<&str>, trained_at: Option<&str>) -> PairStatus {
         let time = |text: &str| text.parse().unwrap();
+        let trained = |last: &str| Trained {
+            model: digest("trained"),
+            data_last: time(last),
+            passed: false,
+            synthetic: false,
+        };
         PairStatus {
             pair: "EUR_USD".parse().unwrap(),
             candles: last.map(|last| Candles { last: time(last) }),
-            trained: trained.map(|last| Trained { data_last: time(last) }),
+            trained: trained_at.map(trained),
             promoted: None,
             problems: Vec::new(),
         }
     }
 
     #[test]
-    fn a_pair_is_due_where_it_never_was_trained_or_days_of_candles_are_new() {
-        let due = |last, trained, after| due(&pair(last, trained), after);
-        assert_eq!(due(None, None, 7), None);
-        assert_eq!(due(Some("2026-11-20T00:00:00Z"), None, 0).as_deref(), Some("it never was"));
+    fn a_pair_is_trained_where_it_never_was_or_days_of_candles_are_new() {
+        let work = |last, trained, after| work(&pair(last, trained), after);
+        assert_eq!(work(None, None, 7), Work::Nothing);
+        assert_eq!(work(Some("2026-11-20T00:00:00Z"), None, 0), Work::Train("it never was".to_owned()));
         let trained = Some("2026-11-13T00:00:00Z");
-        assert_eq!(due(Some("2026-11-19T23:59:00Z"), trained, 7), None);
-        let found = due(Some("2026-11-20T00:00:00Z"), trained, 7);
-        assert_eq!(found.as_deref(), Some("7 days of candles are new"));
-        assert_eq!(due(Some("2027-11-20T00:00:00Z"), trained, 0), None);
+        assert_eq!(work(Some("2026-11-19T23:59:00Z"), trained, 7), Work::Nothing);
+        let found = work(Some("2026-11-20T00:00:00Z"), trained, 7);
+        assert_eq!(found, Work::Train("7 days of candles are new".to_owned()));
+        assert_eq!(work(Some("2027-11-20T00:00:00Z"), trained, 0), Work::Nothing);
+        let unread = PairStatus {
+            problems: vec!["a file is damaged".to_owned()],
+            ..pair(Some("2027-11-20T00:00:00Z"), trained)
+        };
+        assert_eq!(super::work(&unread, 7), Work::Nothing);
     }
 
+    /// Whoever trained may have been interrupted before the promotion.
     #[test]
-    fn what_sep_gpu_says_is_read_and_what_is_new_in_it_is_left_alone() {
-        let status: Status = serde_json::from_value(json!({
-            "pairs": [{
-                "pair": "EUR_USD", "candles": { "last": "2026-11-20T00:00:00Z", "bars": 7 }, "next": "train",
-                "trained": { "data_last": "2026-11-13T00:00:00Z", "passed": false },
-                "promoted": { "model": "00" }, "problems": ["a file is damaged"]
-            }],
-            "newest_signals": null, "problems": []
-        }))
-        .unwrap();
-        assert!(status.pairs[0].promoted.is_some());
-        assert_eq!(status.pairs[0].problems, ["a file is damaged"]);
+    fn what_passed_is_promoted_later_but_never_over_another_model() {
+        let time = Some("2026-11-13T00:00:00Z");
+        let with = |passed, synthetic, promoted: Option<&str>| {
+            let mut pair = pair(time, time);
+            pair.trained = pair.trained.map(|trained| Trained { passed, synthetic, ..trained });
+            pair.promoted = promoted.map(|name| Promoted { model: digest(name) });
+            work(&pair, 7)
+        };
+        assert_eq!(with(true, false, None), Work::Promote);
+        assert_eq!(with(false, false, None), Work::Nothing);
+        assert_eq!(with(true, true, None), Work::Nothing);
+        assert_eq!(with(true, false, Some("trained")), Work::Nothing);
+        assert_eq!(with(true, false, Some("another")), Work::Unpromoted(digest("trained")));
     }
 }
