@@ -47,7 +47,11 @@ trap 'rm -rf "$file" "$engine"' EXIT
 export SEP_CANDLES=$engine/candles SEP_MODELS=$engine/models
 $gpu candles synth EUR_USD --days 90 --seed 4
 $gpu train EUR_USD --quick | cut -c1-150
-$gpu promote EUR_USD >/dev/null 2>&1 && { echo "demo: a model without an edge was promoted" >&2; exit 1; }
+answer=$($gpu promote EUR_USD 2>&1) && code=0 || code=$?
+if [ $code != 1 ] || ! grep -q '^refused:' <<<"$answer"; then
+    echo "demo: a model without an edge was not refused, but: $answer" >&2
+    exit 1
+fi
 echo "sep-gpu promote EUR_USD: refused, as it should be"
 $gpu report EUR_USD --out "$page" | grep '^page'
 took

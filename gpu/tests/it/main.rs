@@ -14,6 +14,7 @@ mod cuda_driver;
 mod cuda_kernels;
 mod cuda_train;
 mod fake_cuda;
+mod follow;
 mod gate;
 mod golden;
 mod import;

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sep_contract::signals::read_parquet;
@@ -16,8 +12,6 @@ use sep_gpu::history::History;
 use sep_gpu::lane::Distance;
 use sep_gpu::model::{Model, Promotion};
 use sep_gpu::qfh::{Features, decide, scores};
-use sep_gpu::signals::follow::Follower;
-use sep_gpu::signals::outbox::Outbox;
 use sep_gpu::signals::recent::recent;
 use sep_gpu::signals::{Address, Speaker, Word};
 use sep_gpu::train::prepare;
@@ -28,10 +22,8 @@ use crate::made;
 use crate::sandbox::{Sandbox, minutes};
 use crate::trained::{buyer, buying, kept, models, outbox, passing, real, trained};
 
-/// Longer than any machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn address() -> Address {
+/// Whom the tests' signals are for.
+pub fn address() -> Address {
     Address { account: "primary".into(), strategy: "qfh".into() }
 }
 
@@ -210,7 +202,7 @@ fn no_more_months_are_read_than_are_needed() {
 }
 
 /// The files of signals in a sandbox by name, read by the contract.
-fn files(sandbox: &Sandbox) -> BTreeMap<String, SignalBatch> {
+pub fn files(sandbox: &Sandbox) -> BTreeMap<String, SignalBatch> {
     let names = fs::read_dir(outbox(sandbox)).unwrap().map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != ".lock");
     names
@@ -223,7 +215,7 @@ fn files(sandbox: &Sandbox) -> BTreeMap<String, SignalBatch> {
 }
 
 /// The one file there is.
-fn only_file(sandbox: &Sandbox) -> (String, Vec<Signal>) {
+pub fn only_file(sandbox: &Sandbox) -> (String, Vec<Signal>) {
     let files = files(sandbox);
     assert_eq!(files.len(), 1, "{:?}", files.keys());
     let (name, batch) = files.into_iter().next().unwrap();
@@ -231,7 +223,7 @@ fn only_file(sandbox: &Sandbox) -> (String, Vec<Signal>) {
 }
 
 /// A sandbox with ten hours of real candles and a model that buys at every close, promoted by an override.
-fn overridden(name: &str) -> Sandbox {
+pub fn overridden(name: &str) -> Sandbox {
     let sandbox = Sandbox::new(name);
     sandbox.put("2025-07", &minutes("2025-07-01T00:00:00Z", 600));
     let stored = kept(&sandbox, &buying(real(trained())));
@@ -321,53 +313,6 @@ fn what_is_made_up_or_expired_stands_in_files_of_its_own() {
 }
 
 #[test]
-fn a_store_that_is_filled_ahead_is_followed_into_the_next_month() {
-    let sandbox = Sandbox::new("signals-ahead");
-    // Nothing trades from 20:00 on the last day of July to midnight.
-    sandbox.put("2025-07", &minutes("2025-07-31T10:00:00Z", 600));
-    sandbox.put("2025-08", &minutes("2025-08-01T00:00:00Z", 600));
-    let stored = kept(&sandbox, &buying(real(trained())));
-    models(&sandbox).promote(&stored, Some("a test".into())).unwrap();
-    let (store, models, outbox) = (sandbox.store(), models(&sandbox), Outbox::at(outbox(&sandbox)));
-    let mut follower = Follower::new(store, models, outbox, address(), Vec::new());
-    let mut said = |at: &str| -> Vec<String> {
-        let look = follower.look(at.parse().unwrap()).unwrap();
-        assert!(look.failed.is_empty());
-        look.said.iter().filter_map(|said| Some(said.bar_close?.to_string())).collect()
-    };
-    assert_eq!(said("2025-07-31T20:00:05Z"), ["2025-07-31T20:00:00Z"]);
-    assert!(said("2025-07-31T21:00:05Z").is_empty());
-    assert!(said("2025-08-01T00:00:05Z").is_empty());
-    assert_eq!(said("2025-08-01T00:01:05Z"), ["2025-08-01T00:01:00Z"]);
-    assert!(said("2025-08-01T00:01:35Z").is_empty());
-    assert_eq!(said("2025-08-01T00:02:00Z"), ["2025-08-01T00:02:00Z"]);
-    // A file that is written again with the same bars says nothing new.
-    publish(&sandbox, "2025-08", &minutes("2025-08-01T00:00:00Z", 600));
-    assert!(said("2025-08-01T00:02:30Z").is_empty());
-}
-
-#[test]
-fn what_went_wrong_is_said_once_and_tried_again() {
-    let sandbox = overridden("signals-again");
-    let (store, models) = (sandbox.store(), models(&sandbox));
-    let mut follower = Follower::new(store, models, Outbox::at(outbox(&sandbox)), address(), Vec::new());
-    let at: Timestamp = "2025-07-01T12:00:00Z".parse().unwrap();
-    let month = sandbox.store().path("EUR_USD".parse().unwrap(), Timeframe::M1, "2025-07".parse().unwrap());
-    let whole = fs::read(&month).unwrap();
-    fs::write(&month, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(follower.look(at).unwrap().failed.len(), 1);
-    assert_eq!(follower.look(at).unwrap().failed.len(), 0);
-    fs::write(&month, &whole).unwrap();
-    // Nothing can be written where a file stands in the folder's place: the bar is not lost by that.
-    fs::write(outbox(&sandbox), "").unwrap();
-    assert!(follower.look(at).unwrap_err().to_string().starts_with("cannot make "));
-    fs::remove_file(outbox(&sandbox)).unwrap();
-    assert_eq!(follower.look(at).unwrap().written.len(), 1);
-    assert!(follower.look(at).unwrap().said.is_empty());
-    only_file(&sandbox);
-}
-
-#[test]
 fn no_signal_and_no_model_are_no_failures() {
     let sandbox = Sandbox::new("signals-silence");
     let answer = sandbox.sep_gpu(&["signals"]);
@@ -417,90 +362,4 @@ fn made_up_and_real_never_meet_and_nobody_slips_past_the_gate() {
     assert!(err.contains(&trained().verdict.failed().next().unwrap().sentence), "{err}");
     let err = say(&buying(trained()), Some("a rehearsal"));
     assert!(err.contains("trained on made-up candles, the store holds real ones"), "{err}");
-}
-
-/// A `signals --watch` beside the test, and what it says, a JSON document a line.
-struct Watcher {
-    child: Child,
-    lines: Receiver<Value>,
-}
-
-impl Watcher {
-    fn start(sandbox: &Sandbox) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
-            .args(["signals", "--watch", "--json"])
-            .current_dir(sandbox.store().root().ancestors().nth(2).unwrap())
-            .env_remove("SEP_CANDLES")
-            .env_remove("SEP_MODELS")
-            .env_remove("SEP_SIGNALS")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in out.lines() {
-                let value = serde_json::from_str(&line.unwrap()).unwrap();
-                if sender.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    fn next(&self) -> Value {
-        self.lines.recv_timeout(PATIENCE).expect("a line in time")
-    }
-
-    fn stop(mut self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        assert!(self.lines.recv_timeout(PATIENCE).is_err(), "it said more than was asked");
-    }
-}
-
-/// Puts a month in the place of another, as the store's writers do.
-fn publish(sandbox: &Sandbox, month: &str, set: &CandleSet) {
-    let store = sandbox.store();
-    let lock = store.lock().unwrap();
-    store.publish(&lock, &[(month.parse().unwrap(), set.clone())]).unwrap();
-}
-
-#[test]
-fn a_watch_speaks_once_of_every_bar_also_after_a_restart() {
-    let sandbox = overridden("signals-watch");
-    let close = |value: &Value| value["pairs"][0]["bar_close"].as_str().unwrap().to_owned();
-    let watcher = Watcher::start(&sandbox);
-    let first = watcher.next();
-    assert_eq!(close(&first), "2025-07-01T10:00:00Z");
-    assert!(first["written"][0].is_string(), "{first}");
-    publish(&sandbox, "2025-07", &minutes("2025-07-01T00:00:00Z", 601));
-    let second = watcher.next();
-    assert_eq!(close(&second), "2025-07-01T10:01:00Z");
-    assert!(second["written"][0].is_string(), "{second}");
-    publish(&sandbox, "2025-07", &minutes("2025-07-01T00:00:00Z", 602));
-    assert_eq!(close(&watcher.next()), "2025-07-01T10:02:00Z");
-    watcher.stop("-TERM");
-    assert_eq!(files(&sandbox).len(), 3);
-
-    let watcher = Watcher::start(&sandbox);
-    let again = watcher.next();
-    assert_eq!(close(&again), "2025-07-01T10:02:00Z");
-    assert_eq!((&again["written"], &again["pairs"][0]["written_before"]), (&json!([]), &true.into()));
-    // A pair that is promoted while it watches is heard from then on.
-    let pair: Pair = "GBP_USD".parse().unwrap();
-    let candles = CandleSet { pair, ..minutes("2025-07-01T00:00:00Z", 300) };
-    publish(&sandbox, "2025-07", &candles);
-    let stored = kept(&sandbox, &Model { pair, ..buying(real(passing())) });
-    models(&sandbox).promote(&stored, None).unwrap();
-    let found = watcher.next();
-    assert_eq!(
-        (&found["pairs"][0]["pair"], close(&found)),
-        (&"GBP_USD".into(), "2025-07-01T05:00:00Z".into())
-    );
-    watcher.stop("-INT");
-    assert_eq!(files(&sandbox).len(), 4);
 }
