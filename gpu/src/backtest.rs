@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bars::{Bars, GATE_FRESH};
 use crate::lane::Lane;
-use crate::qfh::{Features, decide};
+use crate::qfh::{Decision, Features, decide};
 
 /// Centi-ticks in one tick.
 pub const CENTITICKS: i32 = 100;
@@ -138,18 +138,23 @@ pub fn levels(bars: &Bars, lane: &Lane, side: Side, bar: usize) -> (i32, i32) {
     }
 }
 
-/// The signal that the close of a bar gives under all filters.
-pub fn signal(bars: &Bars, features: &Features, lane: &Lane, bar: usize) -> Option<Side> {
+/// What the close of a bar says under all filters.
+pub fn decision(bars: &Bars, features: &Features, lane: &Lane, bar: usize) -> Option<Decision> {
     let gate = bars.gate[bar];
     if gate & lane.hours == 0 {
         return None;
     }
-    let side = decide(lane, features, bar)?.side;
-    let needs = match side {
+    let decision = decide(lane, features, bar)?;
+    let needs = match decision.side {
         Side::Buy => lane.buy_needs,
         Side::Sell => lane.sell_needs,
     };
-    (gate & needs == needs).then_some(side)
+    (gate & needs == needs).then_some(decision)
+}
+
+/// The side of that.
+pub fn signal(bars: &Bars, features: &Features, lane: &Lane, bar: usize) -> Option<Side> {
+    decision(bars, features, lane, bar).map(|decision| decision.side)
 }
 
 /// A variant on a series.

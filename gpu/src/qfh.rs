@@ -78,6 +78,14 @@ pub struct Constants {
     pub volatility_cap: f64,
     /// Triple confirmation: confidence that the longer timeframes must exceed.
     pub confirm_above: f32,
+    /// QBSA: probes at every so-manieth bit of the oldest so many; the first ones always mismatch, a later one
+    /// where of so many bits before it at least, or at most, these shares are ones.
+    pub probe_bits: u32,
+    pub probe_step: usize,
+    pub probes_given: usize,
+    pub probe_lookback: u32,
+    pub probe_many: f64,
+    pub probe_few: f64,
 }
 
 impl Default for Constants {
@@ -124,6 +132,12 @@ impl Default for Constants {
             volatility_floor: 0.8,
             volatility_cap: 1.5,
             confirm_above: 0.8,
+            probe_bits: 64,
+            probe_step: 4,
+            probes_given: 4,
+            probe_lookback: 8,
+            probe_many: 0.7,
+            probe_few: 0.3,
         }
     }
 }
@@ -241,14 +255,15 @@ impl Window {
         (sum, decay.max(line).max(wave).clamp(0.0, 1.0))
     }
 
-    /// QBSA correction ratio: mismatches among the probes at every fourth bit of the oldest 64. The first
-    /// four always mismatch; a later one does where at least 70 % or at most 30 % of the eight bits before
-    /// it are ones.
-    pub fn correction_ratio(self) -> f64 {
-        let probes = (0..self.length.min(64)).step_by(4);
+    /// QBSA correction ratio: mismatches among the probes. As published, these stand at every fourth bit of the
+    /// oldest 64; the first four always mismatch, a later one does where at least 70 % or at most 30 % of the
+    /// eight bits before it are ones.
+    pub fn correction_ratio(self, constants: &Constants) -> f64 {
+        let probes = (0..self.length.min(constants.probe_bits)).step_by(constants.probe_step.max(1));
         let mismatch = |(probe, at): (usize, u32)| {
-            let ones: f64 = (at.saturating_sub(8)..at).map(|before| self.bit(before)).sum();
-            probe < 4 || ones / 8.0 >= 0.7 || ones / 8.0 <= 0.3
+            let before = at.saturating_sub(constants.probe_lookback)..at;
+            let ones = before.map(|bit| self.bit(bit)).sum::<f64>() / f64::from(constants.probe_lookback);
+            probe < constants.probes_given || ones >= constants.probe_many || ones <= constants.probe_few
         };
         let count = probes.clone().count();
         let mismatches = probes.enumerate().filter(|probe| mismatch(*probe)).count();
@@ -339,9 +354,9 @@ mod tests {
     #[test]
     fn correction_ratio_by_hand() {
         // 11 bits have probes at 0, 4 and 8, which always mismatch.
-        assert!((window("01010110001").correction_ratio() - 1.0).abs() < 1e-12);
+        assert!((window("01010110001").correction_ratio(&Constants::default()) - 1.0).abs() < 1e-12);
         // 20 bits have five; before the one at 16 stand the bits 8 to 15.
-        assert!((window("00000000010101010000").correction_ratio() - 0.8).abs() < 1e-12);
-        assert!((window("00000000111111110000").correction_ratio() - 1.0).abs() < 1e-12);
+        assert!((window("00000000010101010000").correction_ratio(&Constants::default()) - 0.8).abs() < 1e-12);
+        assert!((window("00000000111111110000").correction_ratio(&Constants::default()) - 1.0).abs() < 1e-12);
     }
 }

@@ -15,9 +15,9 @@ use sep_contract::signal::{SignalFault, check_name};
 use sep_contract::{Candle, CandleSet, Confidence, Pair, QfhMetrics, Side, Signal, Ticks, Timeframe};
 
 use crate::aggregate::{AggregateError, aggregate};
-use crate::backtest::{levels, signal};
+use crate::backtest::{decision, levels};
 use crate::bars::Bars;
-use crate::qfh::{Features, Window, decide, scores};
+use crate::qfh::{Decision, Features, Window, scores};
 use crate::train::confirm_by;
 use crate::variant::Variant;
 
@@ -103,9 +103,7 @@ impl Speaker {
         let bar_close = moment(bars.close_time(bar));
         let variant = &self.variant;
         let features = Features::new(&bars, variant.window, variant.symmetric, &self.constants);
-        let (Some(side), Some(decision)) =
-            (signal(&bars, &features, &self.lane, bar), decide(&self.lane, &features, bar))
-        else {
+        let Some(Decision { side, confidence }) = decision(&bars, &features, &self.lane, bar) else {
             return Ok(Word::Silence { bar_close });
         };
         let (stop, target) = levels(&bars, &self.lane, side, bar);
@@ -117,7 +115,7 @@ impl Speaker {
             timeframe: variant.timeframe,
             bar_close,
             side,
-            confidence: confidence(decision.confidence),
+            confidence: rounded(confidence),
             metrics: self.metrics(&bars, &features, side),
             stop: price(stop),
             target: price(target),
@@ -182,7 +180,7 @@ impl Speaker {
 }
 
 /// A score as the contract's confidence: at most 1, to the nearest millionth.
-fn confidence(score: f32) -> Confidence {
+fn rounded(score: f32) -> Confidence {
     let millionths = libm::round(f64::from(score.clamp(0.0, 1.0)) * f64::from(Confidence::ONE));
     #[expect(
         clippy::cast_possible_truncation,

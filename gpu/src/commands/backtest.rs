@@ -141,7 +141,7 @@ pub fn cmd_backtest(args: &BacktestArgs, terminal: &mut Terminal) -> Result<u8, 
     }
     let spans = strategies.iter().map(Strategy::span);
     let Some((first, last)) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
-        return Ok(OK);
+        return Err(CommandError::Refused("none of the models has a variant to play: see above".to_owned()));
     };
     let rates = rates(&store, &strategies, &args.currency, (first, last))?;
     let seconds = last.as_second() - first.as_second();
@@ -208,20 +208,24 @@ fn chosen(args: &BacktestArgs, terminal: &mut Terminal) -> Result<Vec<(Pair, Rul
                 return Err(CommandError::Usage(text));
             }
             What::File(path) => of_model(model::read(&path)?),
-            What::Pair(pair) => match (&variant, models.trained(pair)?) {
-                (None, Some(stored)) => of_model(stored),
-                (own, _) => {
-                    let from =
-                        if own.is_some() { "rules of your own" } else { "no model, the published rules" };
-                    let rules = Rules {
-                        variant: own.unwrap_or_else(Variant::published),
-                        constants: Constants::default(),
-                        from: from.to_owned(),
-                        chosen_by: None,
-                    };
-                    Ok((pair, rules, book.terms(pair)))
+            What::Pair(pair) => {
+                // Whoever brings rules of their own asks no model.
+                let model = if variant.is_some() { None } else { models.trained(pair)? };
+                match (model, variant) {
+                    (Some(stored), _) => of_model(stored),
+                    (None, own) => {
+                        let from =
+                            if own.is_some() { "rules of your own" } else { "no model, the published rules" };
+                        let rules = Rules {
+                            variant: own.unwrap_or_else(Variant::published),
+                            constants: Constants::default(),
+                            from: from.to_owned(),
+                            chosen_by: None,
+                        };
+                        Ok((pair, rules, book.terms(pair)))
+                    }
                 }
-            },
+            }
         };
         match found {
             Ok(found) => all.push(found),

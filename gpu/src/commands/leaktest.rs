@@ -37,12 +37,17 @@ pub struct LeaktestArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Test the newest so many bars of a series
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_fewest)]
     bars: usize,
     #[command(flatten)]
     models: ModelsArgs,
     #[command(flatten)]
     store: StoreArgs,
+}
+
+fn at_least_fewest(text: &str) -> Result<usize, String> {
+    let found = text.parse().ok().filter(|bars| *bars >= FEWEST);
+    found.ok_or_else(|| format!("expected a number of at least {FEWEST}"))
 }
 
 #[derive(Serialize)]

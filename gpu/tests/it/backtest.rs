@@ -3,9 +3,11 @@
 use std::fs;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use sep_gpu::model::Model;
 use serde_json::{Value, json};
 
 use crate::sandbox::{Answer, Sandbox};
+use crate::trained::{kept, trained};
 
 fn made_up(name: &str) -> Sandbox {
     let sandbox = Sandbox::new(name);
@@ -162,6 +164,16 @@ fn a_trained_model_is_played_and_known_to_have_seen_its_candles() {
     sandbox.file("mine.json", run(&sandbox, "--show-variant").out);
     let both = run(&sandbox, &format!("data/models/EUR_USD/{file} --variant mine.json"));
     assert_eq!(both.code, 2, "{}", both.err);
+    // Rules of one's own need no model, whatever is wrong with it.
+    let path = format!("data/models/EUR_USD/{file}");
+    sandbox.file(&path, "{");
+    assert_eq!(run(&sandbox, "EUR_USD").code, 1);
+    assert_eq!(run(&sandbox, "EUR_USD --variant mine.json").code, 0);
+    // Nothing to play is no backtest, and no empty answer.
+    kept(&sandbox, &Model { variant: None, ..trained() });
+    let nothing = run(&sandbox, "EUR_USD --json");
+    assert_eq!((nothing.code, nothing.out.as_str()), (1, ""));
+    assert!(nothing.err.contains("no variant that trades often enough"), "{}", nothing.err);
 }
 
 #[test]

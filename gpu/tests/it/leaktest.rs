@@ -231,4 +231,6 @@ fn nothing_to_test_is_a_failure() {
         "error: no series of EUR_USD with at least 200 bars in data/candles: import candles first\n"
     );
     assert_eq!(sandbox.sep_gpu(&["leaktest", "--cuts", "0"]).code, 2);
+    let few = sandbox.sep_gpu(&["leaktest", "--bars", "100"]);
+    assert!(few.code == 2 && few.err.contains("expected a number of at least 200"), "{}", few.err);
 }

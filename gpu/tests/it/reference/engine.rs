@@ -237,7 +237,7 @@ proptest! {
     fn the_correction_ratio_is_the_references(bits in any::<u64>(), length in 2_u32..=64) {
         let window = Window { bits: bits & (u64::MAX >> (64 - length)), length };
         let oldest_first: Vec<u8> = (0..length).rev().map(|at| u8::from(bits >> at & 1 == 1)).collect();
-        prop_assert!((window.correction_ratio() - correction_ratio(&oldest_first)).abs() < 1e-12);
+        prop_assert!((window.correction_ratio(&Constants::default()) - correction_ratio(&oldest_first)).abs() < 1e-12);
     }
 }
 
