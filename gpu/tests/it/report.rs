@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
-use sep_gpu::model::{Models, Stored};
+use sep_gpu::model::Stored;
 use sep_gpu::trials::Grid;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
+use crate::trained::{kept, models, passing, real};
 
 /// A sandbox with a model of made-up candles.
 fn trained(name: &str, synth: &str) -> Sandbox {
@@ -21,10 +22,6 @@ fn trained(name: &str, synth: &str) -> Sandbox {
 }
 
 const NO_EDGE: &str = "synth EUR_USD --days 30 --seed 5";
-
-fn models(sandbox: &Sandbox) -> Models {
-    Models::at(sandbox.path("data/models"))
-}
 
 fn model(sandbox: &Sandbox) -> Stored {
     models(sandbox).trained("EUR_USD".parse().unwrap()).unwrap().unwrap()
@@ -102,12 +99,57 @@ fn an_override_is_told_and_what_it_says_stays_text() {
 }
 
 #[test]
-fn an_edge_passes_and_is_promoted_by_those_who_promote_it() {
+fn an_override_is_told_of_a_model_that_passed_every_criterion() {
     let sandbox = trained("report-edge", "synth EUR_USD --days 60 --seed 3 --edge 0.5");
     assert!(page(&sandbox).contains("<strong>Passed, not yet promoted"));
-    models(&sandbox).promote(&model(&sandbox), None).unwrap();
+    assert_eq!(sandbox.sep_gpu(&["promote", "EUR_USD"]).code, 1, "its candles are made up");
+    assert_eq!(sandbox.sep_gpu(&["promote", "EUR_USD", "--override", "to try it out"]).code, 0);
+    let told = "It passed all 11 criteria, but on made-up candles. It trades EUR_USD all the same, because \
+                somebody decided so: “to try it out”";
     let page = page(&sandbox);
-    assert!(page.contains("<strong>Promoted") && !page.contains("✗ failed"));
+    assert!(page.contains("<strong>Overridden") && page.contains(told) && !page.contains("✗ failed"));
+    let out = report(&sandbox, &["EUR_USD"]);
+    assert!(out.starts_with("EUR_USD  Overridden\n") && out.contains(told), "{out}");
+    let out: Value = serde_json::from_str(&report(&sandbox, &["--json"])).unwrap();
+    assert_eq!(
+        (&out["models"][0]["standing"], &out["models"][0]["reason"]),
+        (&"overridden".into(), &"to try it out".into())
+    );
+}
+
+#[test]
+fn a_model_of_real_candles_that_passed_is_promoted_by_those_who_promote_it() {
+    let sandbox = Sandbox::new("report-promoted");
+    let stored = kept(&sandbox, &real(passing()));
+    let standing = || {
+        let out: Value = serde_json::from_str(&report(&sandbox, &["--json"])).unwrap();
+        out["models"][0]["standing"].clone()
+    };
+    assert_eq!(standing(), "passed");
+    models(&sandbox).promote(&stored, None).unwrap();
+    assert_eq!(standing(), "promoted");
+    // The summary needs no candles; the page does, and there are none.
+    let answer = sandbox.sep_gpu(&["report", "EUR_USD"]);
+    assert!(answer.out.starts_with("EUR_USD  Promoted\n"), "{}", answer.out);
+    assert!(answer.out.contains("It passed all 11 criteria and speaks for EUR_USD."), "{}", answer.out);
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn later_candles_of_another_source_leave_the_models_candles_what_they_are() {
+    let sandbox = trained("report-later", NO_EDGE);
+    let before = model(&sandbox).model.data;
+    // The next hour of the same month, with an assumed spread and another source.
+    let close = before.last.as_second();
+    let row = |at: i64| {
+        let time = jiff::Timestamp::from_second(close + at * 60).unwrap();
+        format!("{time},1.10000,1.10010,1.09990,1.10005\n")
+    };
+    let rows: String = (0..60).map(row).collect();
+    sandbox.file("later.csv", format!("time,open,high,low,close\n{rows}"));
+    sandbox.ok("import --pair EUR_USD --timeframe M1 --synthetic --allow-jumps --spread 1 --mid later.csv");
+    assert!(sandbox.ok("show").contains("csv,synth-seed5"), "{}", sandbox.ok("show"));
+    report(&sandbox, &["EUR_USD"]);
 }
 
 #[test]
