@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
 use sep_gpu::model::Stored;
+use sep_gpu::report::words;
 use sep_gpu::trials::Grid;
 use serde_json::Value;
 
@@ -51,13 +52,19 @@ fn a_model_without_an_edge_is_reported_as_one() {
     assert!(page.contains("<strong>No edge"), "no headline");
     assert!(page.contains("MADE-UP CANDLES") && page.contains("What a backtest is not"));
     for criterion in &stored.model.verdict.criteria {
-        let sentence = &criterion.sentence[1..];
-        assert!(page.replace("&#x2f;", "/").replace("&#x27;", "'").contains(sentence), "{sentence}");
+        let sentence = words::sentence(&criterion.sentence);
+        assert!(page.replace("&#x2f;", "/").replace("&#x27;", "'").contains(&sentence), "{sentence}");
+    }
+    let evidence = &stored.model.evidence;
+    let sample = format!("{} trades, {} days", evidence.trades.trades, evidence.days.len());
+    for text in [&out, &page] {
+        assert!(text.contains(&sample) && text.contains("at least 100 trades, 20 days"), "{sample}");
+        assert!(text.contains("confidence ") && text.contains("at least 95.0 %"), "{text}");
     }
     assert!(page.contains(&stored.hash.to_string()) && page.contains(&stored.model.data.hash.to_string()));
     // Every fold and every map is there.
     assert_eq!(page.matches("class=\"span\"").count(), 12);
-    assert_eq!(page.matches("<table class=\"heat\">").count(), 2);
+    assert_eq!(page.matches("<table class=\"heat\"").count(), 2);
     // It needs nothing else, and is the same every time.
     for elsewhere in ["http:", "https:", " src=", "@import", "url(", "<link", "NaN", "inf"] {
         assert!(!page.replace("information", "").contains(elsewhere), "{elsewhere}");
@@ -245,13 +252,14 @@ fn the_grid_counts_every_variant_in_every_map() {
     report(&sandbox, &["EUR_USD", "--out", "page.html", "--heat", "hold,buy_above"]);
     let page = fs::read_to_string(sandbox.path("page.html")).unwrap();
     assert!(page.contains("by <b>buy above</b> (down) and <b>hold</b> (across)"));
-    let answer = sandbox.sep_gpu(&["report", "EUR_USD", "--heat", "hold,hours"]);
-    assert_eq!(answer.code, 2);
-    assert!(
-        answer.err.contains("expected two of what the search varied: timeframe, window"),
-        "{}",
-        answer.err
-    );
+    // It is refused before anything else is done, whether there is a grid or not.
+    fs::remove_file(stored.path.with_extension("grid.json")).unwrap();
+    for axes in ["hold,hours", "hold,hold", "nonsense,window"] {
+        let answer = sandbox.sep_gpu(&["report", "EUR_USD", "--heat", axes, "--parquet", "tables"]);
+        assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{axes}");
+        let expected = "expected two of what the search for EUR_USD varied: timeframe, window";
+        assert!(answer.err.starts_with("error: --heat") && answer.err.contains(expected), "{}", answer.err);
+    }
 }
 
 #[test]
@@ -263,6 +271,8 @@ fn what_cannot_be_reported_is_said() {
         (&["report", "nothing.json"], 1, "cannot read nothing.json"),
         (&["report", "--heat", "window"], 2, "expected such as window,stop"),
         (&["report", "--json", "--parquet", "tables"], 2, "cannot be used with"),
+        (&["report", "--json", "--out", "page.html"], 2, "cannot be used with"),
+        (&["report", "EURUSD"], 2, "'EURUSD' is no pair"),
     ] {
         let answer = sandbox.sep_gpu(args);
         assert_eq!(answer.code, code, "{args:?}: {}", answer.err);
@@ -276,4 +286,26 @@ fn what_cannot_be_reported_is_said() {
     assert!(answer.err.contains("--out names one file"), "{}", answer.err);
     let out = report(&sandbox, &[]);
     assert_eq!(out.matches("\npage    ").count(), 2, "{out}");
+    // What is wrong with one model or its candles keeps no other from its report.
+    fs::remove_dir_all(sandbox.path("data/candles/EUR_USD")).unwrap();
+    fs::create_dir(sandbox.path("data/models/NZD_USD")).unwrap();
+    let damaged = sandbox.path("data/models/AUD_USD/trained.json");
+    fs::create_dir(damaged.parent().unwrap()).unwrap();
+    fs::write(&damaged, "{").unwrap();
+    let answer = sandbox.sep_gpu(&["report"]);
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.out.contains("EUR_USD  No edge") && answer.out.contains("USD_JPY  No edge"),
+        "{}",
+        answer.out
+    );
+    assert_eq!(answer.out.matches("\npage    ").count(), 1, "{}", answer.out);
+    let told: Vec<&str> = answer.err.lines().collect();
+    assert!(told.len() == 2 && told[0].contains("AUD_USD/trained.json"), "{told:?}");
+    assert!(told[1].starts_with("error: no EUR_USD candles"), "{told:?}");
+    let answer = sandbox.sep_gpu(&["report", "--json"]);
+    let json: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(answer.code, 1);
+    assert_eq!(json["models"].as_array().unwrap().len(), 2);
+    assert!(json["problems"][0].as_str().unwrap().contains("AUD_USD/trained.json"), "{json}");
 }
