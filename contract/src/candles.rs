@@ -46,9 +46,29 @@ fn flat(candle: &Candle) -> [i32; 8] {
     [bid.open, bid.high, bid.low, bid.close, ask.open, ask.high, ask.low, ask.close].map(Ticks::get)
 }
 
-/// SHA-256 over the notes that matter and, for each candle, time in microseconds (8 bytes), the eight prices
-/// in ticks and the volume (4 bytes each), big-endian.
+/// SHA-256 over the notes that matter and the rows: what a file of candles holds.
 pub fn content_hash(set: &CandleSet) -> Digest {
+    notes(set)
+        .iter()
+        .fold(Canonical::new("sep-candles/1"), |text, (name, value)| text.field(name, value))
+        .field("rows", &rows_hash(set).to_string())
+        .digest()
+}
+
+/// SHA-256 over what can be learned from candles: pair, timeframe, whether they are made up, and the rows. Where
+/// they came from is left out, since sources and marks are kept by the month: other bars of a month change them.
+pub fn data_hash(set: &CandleSet) -> Digest {
+    Canonical::new("sep-candle-data/1")
+        .field("pair", set.pair.as_str())
+        .field("timeframe", set.timeframe.as_str())
+        .field("synthetic", &set.provenance.synthetic.to_string())
+        .field("rows", &rows_hash(set).to_string())
+        .digest()
+}
+
+/// SHA-256 over, for each candle, time in microseconds (8 bytes), the eight prices in ticks and the volume (4
+/// bytes each), big-endian.
+fn rows_hash(set: &CandleSet) -> Digest {
     let mut rows = Vec::with_capacity(set.candles.len() * 44);
     for candle in &set.candles {
         rows.extend_from_slice(&candle.time.as_microsecond().to_be_bytes());
@@ -57,11 +77,7 @@ pub fn content_hash(set: &CandleSet) -> Digest {
         }
         rows.extend_from_slice(&candle.volume.to_be_bytes());
     }
-    notes(set)
-        .iter()
-        .fold(Canonical::new("sep-candles/1"), |text, (name, value)| text.field(name, value))
-        .field("rows", &Digest::of(&rows).to_string())
-        .digest()
+    Digest::of(&rows)
 }
 
 fn notes(set: &CandleSet) -> Vec<(&'static str, String)> {
@@ -225,6 +241,28 @@ mod tests {
         large.candles[1].volume = u32::MAX;
         large.candles[1].ask.high = Ticks::new(Ticks::MAX);
         assert_eq!(decode(&encode(&large).unwrap()), Ok(large));
+    }
+
+    #[test]
+    fn where_candles_come_from_is_content_but_no_data() {
+        let set = sample("EUR_USD", 300);
+        let mut other = set.clone();
+        other.provenance.sources.insert("another".to_owned());
+        other.provenance.assumed_spread = true;
+        other.provenance.crossed_kept = true;
+        assert_ne!(content_hash(&other), content_hash(&set));
+        assert_eq!(data_hash(&other), data_hash(&set));
+        let changes: [fn(&mut CandleSet); 4] = [
+            |set| set.provenance.synthetic = false,
+            |set| set.timeframe = Timeframe::M5,
+            |set| set.pair = "GBP_USD".parse().unwrap(),
+            |set| set.candles[7].volume += 1,
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut changed = set.clone();
+            change(&mut changed);
+            assert_ne!(data_hash(&changed), data_hash(&set), "change {at}");
+        }
     }
 
     #[test]

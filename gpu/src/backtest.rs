@@ -22,6 +22,10 @@ use crate::qfh::{Decision, Features, decide};
 
 /// Centi-ticks in one tick.
 pub const CENTITICKS: i32 = 100;
+/// Centi-ticks in a pip, which is ten ticks in every pair.
+pub const PIP: i32 = 10 * CENTITICKS;
+/// Digits after the point of a centi-tick in pips.
+pub const PIP_DIGITS: u32 = 3;
 /// The largest move of a price that a trade can book, in ticks: keeps amounts within 32 bits.
 const MAX_MOVE: i32 = 10_000_000;
 

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use sep_contract::candle::CandleFault;
-use sep_contract::{Candle, CandleSet, Month, Pair, Timeframe};
+use sep_contract::{Candle, CandleSet, Month, Ohlc, Pair, Timeframe};
 use serde::Serialize;
 
 use crate::session::Sessions;
@@ -156,7 +156,11 @@ impl<'a> Checker<'a> {
         let set = match self.store.read_month(pair, timeframe, month) {
             Ok(set) => set,
             Err(error) => {
-                self.add(Severity::Error, Kind::File, &file, None, None, error.to_string());
+                // The finding names the file itself.
+                let path = format!("{}: ", self.store.path(pair, timeframe, month).display());
+                let message = error.to_string();
+                let message = message.strip_prefix(&path).unwrap_or(&message).to_owned();
+                self.add(Severity::Error, Kind::File, &file, None, None, message);
                 return;
             }
         };
@@ -185,8 +189,7 @@ impl<'a> Checker<'a> {
         let limit = median.saturating_mul(i64::from(self.settings.spike)).max(1);
         let long = i64::from(self.settings.gap_minutes) * 60;
         for (row, candle) in (1..).zip(&set.candles) {
-            let range = i64::from(candle.bid.high.get()) - i64::from(candle.bid.low.get());
-            let mut move_ = range;
+            let mut move_ = range(candle);
             if let Some(before) = self.before {
                 let end = before.time.as_second() + seconds;
                 let open = match Timestamp::from_second(end) {
@@ -202,9 +205,9 @@ impl<'a> Checker<'a> {
                     let message = format!("{missing} bars of open market are missing before this one");
                     self.add(Severity::Warning, Kind::Gap, file, Some(row), Some(candle.time), message);
                 }
-                if end == candle.time.as_second() {
-                    let jump = i64::from(candle.bid.open.get()) - i64::from(before.bid.close.get());
-                    move_ = move_.max(jump.abs());
+                // While the market is closed the price may go anywhere.
+                if end + open == candle.time.as_second() {
+                    move_ = move_.max(jump(&before, candle));
                 }
             }
             if set.candles.len() >= 20 && move_ > limit {
@@ -258,12 +261,21 @@ const fn kind_of(fault: &SeriesFault) -> Kind {
     }
 }
 
-/// The median of the bid's high-low ranges, in ticks; at least 1.
+/// How far a bar reaches from its low to its high, on the side where that is more, in ticks.
+fn range(candle: &Candle) -> i64 {
+    let range = |side: &Ohlc| i64::from(side.high.get()) - i64::from(side.low.get());
+    range(&candle.bid).max(range(&candle.ask))
+}
+
+/// How far a bar opens from the close before, on the side where that is more, in ticks.
+fn jump(before: &Candle, after: &Candle) -> i64 {
+    let jump = |before: &Ohlc, after: &Ohlc| i64::from(after.open.get()) - i64::from(before.close.get());
+    jump(&before.bid, &after.bid).abs().max(jump(&before.ask, &after.ask).abs())
+}
+
+/// The median of the bars' ranges, in ticks; at least 1.
 fn median_range(candles: &[Candle]) -> i64 {
-    let mut ranges: Vec<i64> = candles
-        .iter()
-        .map(|candle| i64::from(candle.bid.high.get()) - i64::from(candle.bid.low.get()))
-        .collect();
+    let mut ranges: Vec<i64> = candles.iter().map(range).collect();
     let middle = ranges.len() / 2;
     if ranges.is_empty() {
         return 1;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use sep_contract::Pair;
+use sep_contract::{Pair, Timeframe};
 
 use crate::backend::cuda::probe;
 use crate::commands::{
@@ -119,11 +119,20 @@ pub fn all_pairs(store: &Store) -> Result<Vec<Pair>, CommandError> {
     let mut pairs: Vec<Pair> = store.series()?.into_iter().map(|(pair, _)| pair).collect();
     pairs.dedup();
     if pairs.is_empty() {
-        let place = store.root().display();
-        let text = format!("no candles in {place}: 'sep-gpu candles import' brings some in");
-        return Err(CommandError::Usage(text));
+        return Err(nothing_stored(store, None, None));
     }
     Ok(pairs)
+}
+
+/// What is told where the store has no candles at all, or none of a pair and a timeframe.
+pub fn nothing_stored(store: &Store, pair: Option<Pair>, timeframe: Option<Timeframe>) -> CommandError {
+    let what = [pair.map(|pair| pair.to_string()), timeframe.map(|timeframe| timeframe.to_string())];
+    let what: Vec<String> = what.into_iter().flatten().collect();
+    let what = if what.is_empty() { String::new() } else { format!(" of {}", what.join(" ")) };
+    let place = store.root().display();
+    CommandError::NothingStored(format!(
+        "no candles{what} in {place}: 'sep-gpu candles import' brings some in"
+    ))
 }
 
 /// Runs the command that the arguments (with the program's name first) ask for.

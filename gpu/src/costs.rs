@@ -15,7 +15,7 @@ use sep_contract::Pair;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::backtest::{CENTITICKS, Costs};
+use crate::backtest::{CENTITICKS, Costs, PIP, PIP_DIGITS};
 
 /// The file and the built-in figures in words, for `--help`.
 pub const HELP: &str = "\
@@ -134,9 +134,8 @@ impl Entry {
     }
 }
 
-/// Ticks and centi-ticks in one pip; the same for every pair.
-const TICKS: i64 = 10;
-const CENTITICKS_PER_PIP: i64 = 1_000;
+/// Ticks in one pip; the same for every pair.
+const TICKS: i64 = (PIP / CENTITICKS) as i64;
 
 /// Pips as a whole number of a smaller unit.
 fn whole<E: Error>(pips: Decimal, units: i64, least: i64) -> Result<Option<i32>, E> {
@@ -156,11 +155,11 @@ fn slippage<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error>
 }
 
 fn commission<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
-    whole(<Decimal as Deserialize>::deserialize(from)?, CENTITICKS_PER_PIP, 0)
+    whole(<Decimal as Deserialize>::deserialize(from)?, i64::from(PIP), 0)
 }
 
 fn swap<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
-    whole(<Decimal as Deserialize>::deserialize(from)?, CENTITICKS_PER_PIP, -MOST_PIPS)
+    whole(<Decimal as Deserialize>::deserialize(from)?, i64::from(PIP), -MOST_PIPS)
 }
 
 fn margin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
@@ -198,7 +197,7 @@ fn each_pair_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Pair, E
 
 /// Centi-ticks in pips, exactly.
 pub fn pips(centiticks: i64) -> Decimal {
-    Decimal::new(centiticks, 3).normalize()
+    Decimal::new(centiticks, PIP_DIGITS).normalize()
 }
 
 impl fmt::Display for Terms {

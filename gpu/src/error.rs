@@ -39,6 +39,8 @@ pub enum CommandError {
     #[error("no candles are made up: {0}")]
     Synth(#[from] SynthError),
     #[error("{0}")]
+    NothingStored(String),
+    #[error("{0}")]
     NothingToTest(String),
     #[error("{0}")]
     Refused(String),
@@ -72,7 +74,7 @@ impl CommandError {
     /// The exit code it means. A reader that goes away (`| head`) is no failure.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Synth(_) => USAGE,
+            Self::Usage(_) | Self::Synth(_) | Self::Import(ImportError::Spread { .. }) => USAGE,
             Self::Account(
                 AccountError::Currency { .. } | AccountError::Nav { .. } | AccountError::Risk { .. },
             ) => USAGE,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sep_contract::candles::content_hash;
+use sep_contract::candles::data_hash;
 use sep_contract::{Digest, Pair, Provenance, Timeframe};
 
 use crate::aggregate::{AggregateError, aggregate};
@@ -54,7 +54,7 @@ impl History {
         if set.candles.is_empty() {
             return Err(HistoryError::Empty { pair, store: store.root().display().to_string(), from, to });
         }
-        let hash = content_hash(&set);
+        let hash = data_hash(&set);
         Ok(Self { hash, provenance: set.provenance.clone(), ..Self::of(Bars::new(&set), timeframes)? })
     }
 

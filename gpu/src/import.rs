@@ -109,8 +109,9 @@ pub struct Report {
 pub fn import(store: &Store, request: &Request) -> Result<Report, ImportError> {
     let sheets = read::read(request)?;
     let assembled = assemble::assemble(request, &sheets)?;
-    // The lock is held from before the stored months are read until the merged ones are in place.
-    let lock = store.lock()?;
+    // The lock is held from before the stored months are read until the merged ones are in place. Where nothing is to
+    // be written, it would be the first thing that is.
+    let lock = if request.dry_run { None } else { Some(store.lock()?) };
     assemble::check_against_store(store, request, &sheets, &assembled.candles)?;
     let mut provenance = Provenance {
         synthetic: request.synthetic,
@@ -134,10 +135,13 @@ pub fn import(store: &Store, request: &Request) -> Result<Report, ImportError> {
         MergeError::Store(error) => ImportError::Store(error),
         MergeError::Kind { .. } => ImportError::Kind(error),
     })?;
-    let written = !request.dry_run && !merged.months.is_empty();
-    if written {
-        store.publish(&lock, &merged.months)?;
-    }
+    let written = match &lock {
+        Some(lock) if !merged.months.is_empty() => {
+            store.publish(lock, &merged.months)?;
+            true
+        }
+        _ => false,
+    };
     Ok(Report {
         pair: request.pair,
         timeframe: request.timeframe,

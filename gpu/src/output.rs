@@ -1,13 +1,19 @@
 //! The one door to the terminal: data to stdout, talk to stderr, tables, colours.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use rust_decimal::Decimal;
 
 /// Where a command writes.
 pub struct Terminal {
-    out: Box<dyn Write>,
-    err: Box<dyn Write>,
+    out: Stream,
+    err: Stream,
+}
+
+/// One of the two ways out, and whether colours are wanted there.
+struct Stream {
+    to: Box<dyn Write>,
     colour: bool,
 }
 
@@ -57,11 +63,15 @@ impl Tone {
 }
 
 impl Terminal {
-    /// The process's own; coloured only where stdout is a terminal and NO_COLOR is not set.
+    /// The process's own; each stream is coloured only where it is a terminal and NO_COLOR is not set.
     pub fn of_process() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = io::stdout().is_terminal() && !refused;
-        Self { out: Box::new(io::stdout().lock()), err: Box::new(io::stderr()), colour }
+        let (out, err) = (io::stdout().lock(), io::stderr());
+        let (for_out, for_err) = (out.is_terminal() && !refused, err.is_terminal() && !refused);
+        Self {
+            out: Stream { to: Box::new(out), colour: for_out },
+            err: Stream { to: Box::new(err), colour: for_err },
+        }
     }
 
     /// Where progress is shown.
@@ -69,33 +79,34 @@ impl Terminal {
         ProgressLine { shown: io::stderr().is_terminal() }
     }
 
-    /// Text in a tone, with escape codes only where colours are wanted.
+    /// Text in a tone. Its escape codes are taken off again by a stream that wants no colours: which one the text
+    /// goes to is known only there.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         match tone.code() {
-            Some(code) if self.colour => format!("\x1b[{code}m{text}\x1b[0m"),
+            Some(code) if self.out.colour || self.err.colour => format!("\x1b[{code}m{text}{END}"),
             _ => text.to_owned(),
         }
     }
 
     /// A line of data.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")
+        self.out.line(text)
     }
 
     /// A line of talk.
     pub fn say(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.err, "{text}")
+        self.err.line(text)
     }
 
     /// Data as JSON, indented.
     pub fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.out, value)?;
-        writeln!(self.out)
+        serde_json::to_writer_pretty(&mut self.out.to, value)?;
+        writeln!(self.out.to)
     }
 
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.out.to.flush()
     }
 
     /// A table with a header.
@@ -111,6 +122,28 @@ impl Terminal {
         }
         Ok(())
     }
+}
+
+impl Stream {
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        if self.colour {
+            return writeln!(self.to, "{text}");
+        }
+        writeln!(self.to, "{}", unpainted(text))
+    }
+}
+
+/// Ends what [`Terminal::paint`] begins.
+const END: &str = "\x1b[0m";
+
+/// Text without the escape codes of [`Terminal::paint`].
+fn unpainted(text: &str) -> Cow<'_, str> {
+    if !text.contains(END) {
+        return Cow::Borrowed(text);
+    }
+    let codes = [Tone::Strong, Tone::Faint, Tone::Good, Tone::Warning, Tone::Error].map(Tone::code);
+    let codes = codes.into_iter().flatten().map(|code| format!("\x1b[{code}m"));
+    Cow::Owned(codes.fold(text.replace(END, ""), |text, code| text.replace(&code, "")))
 }
 
 /// Rows of text in columns.
@@ -183,13 +216,39 @@ pub fn counted(number: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use super::*;
 
     #[test]
     fn colours_only_where_they_are_wanted() {
-        let terminal = |colour| Terminal { out: Box::new(Vec::new()), err: Box::new(Vec::new()), colour };
-        assert_eq!(terminal(true).paint(Tone::Error, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(terminal(false).paint(Tone::Error, "x"), "x");
+        for (out, err) in [(true, true), (true, false), (false, true), (false, false)] {
+            let (to_out, to_err) = (Shared::default(), Shared::default());
+            let stream = |to: &Shared, colour| Stream { to: Box::new(to.clone()), colour };
+            let mut terminal = Terminal { out: stream(&to_out, out), err: stream(&to_err, err) };
+            let text = terminal.paint(Tone::Error, "x") + " y " + &terminal.paint(Tone::Strong, "z");
+            terminal.line(&text).unwrap();
+            terminal.say(&text).unwrap();
+            for (written, colour) in [(to_out, out), (to_err, err)] {
+                let expected = if colour { "\x1b[31mx\x1b[0m y \x1b[1mz\x1b[0m\n" } else { "x y z\n" };
+                assert_eq!(written.0.borrow().as_slice(), expected.as_bytes(), "{out} {err}");
+            }
+        }
+    }
+
+    /// What was written can be looked at beside the one who writes.
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

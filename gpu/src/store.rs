@@ -31,8 +31,14 @@ pub struct StoreLock {
 pub enum StoreError {
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
+    #[error(
+        "{}: {}. Remove the file and import that month again.",
+        path.display(),
+        source.to_string().trim_end_matches('.')
+    )]
     File { path: PathBuf, source: CandleFileError },
+    #[error("cannot write {}: {source}", path.display())]
+    Encode { path: PathBuf, source: CandleFileError },
     #[error("{}: holds {found}, but lies in the place of {expected}", path.display())]
     WrongPlace { path: PathBuf, found: String, expected: String },
     #[error("{}: row {row}: {fault}. See 'sep-gpu candles check'.", path.display())]
@@ -207,7 +213,7 @@ impl Store {
         }))
     }
 
-    /// The newest candle before, and the oldest from, a moment on.
+    /// The newest candle before, and the oldest from, a moment on. Months that cannot be read are passed over.
     pub fn around(
         &self,
         pair: Pair,
@@ -217,14 +223,14 @@ impl Store {
         let months = self.months(pair, timeframe)?;
         let (mut before, mut after) = (None, None);
         for month in months.iter().copied().filter(|month| month.start() <= time).rev() {
-            let set = self.read_month(pair, timeframe, month)?;
+            let Ok(set) = self.read_month(pair, timeframe, month) else { continue };
             before = set.candles.into_iter().rfind(|candle| candle.time < time);
             if before.is_some() {
                 break;
             }
         }
         for month in months.into_iter().filter(|month| month.next().start() > time) {
-            let set = self.read_month(pair, timeframe, month)?;
+            let Ok(set) = self.read_month(pair, timeframe, month) else { continue };
             after = set.candles.into_iter().find(|candle| candle.time >= time);
             if after.is_some() {
                 break;
@@ -236,7 +242,7 @@ impl Store {
     /// Takes the store's lock, or says that somebody else holds it. Makes the folder if need be, and clears
     /// away what an interrupted writer left.
     pub fn lock(&self) -> Result<StoreLock, StoreError> {
-        fs::create_dir_all(&self.root).map_err(io_error("make", &self.root))?;
+        make_folder(&self.root)?;
         let path = self.root.join(".lock");
         let file = File::create(&path).map_err(io_error("open", &path))?;
         match file.try_lock() {
@@ -279,16 +285,38 @@ impl Store {
         let mut folders: Vec<&Path> = written.iter().filter_map(|(_, path)| path.parent()).collect();
         folders.dedup();
         for folder in folders {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))?;
+            sync_folder(folder)?;
         }
         Ok(())
     }
 }
 
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
+}
+
+/// Makes a folder and those above it. Each is synced into the one that it lies in: without that, a crash could take
+/// a published month away with the folders that lead to it.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = match folder.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made.map_err(io_error("make", folder))?,
+    }
+    sync_folder(above)
+}
+
 fn write_part(part: &Path, set: &CandleSet) -> Result<(), StoreError> {
-    let bytes = encode(set).map_err(|source| StoreError::File { path: part.to_owned(), source })?;
+    let bytes = encode(set).map_err(|source| StoreError::Encode { path: part.to_owned(), source })?;
     if let Some(folder) = part.parent() {
-        fs::create_dir_all(folder).map_err(io_error("make", folder))?;
+        make_folder(folder)?;
     }
     let mut file = File::create(part).map_err(io_error("write", part))?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io_error("write", part))

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use rust_decimal::Decimal;
 use sep_contract::{Candle, CandleSet, Ohlc, Pair, Provenance, Ticks, Timeframe};
 
 use crate::session::Sessions;
@@ -24,6 +25,9 @@ pub const MILLI: i64 = 1_000;
 /// 2024-01-01T00:00:00Z: where made-up candles begin unless told otherwise. No clock is asked, so that the
 /// same command gives the same candles on every day.
 const START: i64 = 1_704_067_200;
+
+/// The most bars that are made up at a time: half a century of minutes, a gigabyte in memory.
+pub const MOST_BARS: usize = 20_000_000;
 
 /// What is to be made up.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +73,9 @@ impl Spec {
     }
 
     fn check(&self) -> Result<(), SynthError> {
+        if self.bars > MOST_BARS {
+            return Err(SynthError::Bars { found: self.bars });
+        }
         let highest = Ticks::MAX / (2 * walk::SPAN);
         if !(1..=highest).contains(&self.price) {
             return Err(SynthError::Price { found: self.price, highest });
@@ -94,20 +101,37 @@ impl Spec {
 pub enum SynthError {
     #[error("a first price of {found} ticks: expected 1 to {highest}")]
     Price { found: i32, highest: i32 },
-    #[error("a volatility of {found} thousandths of a tick: expected 1 to {highest}")]
+    #[error(
+        "a volatility of {} pips a minute: expected {} to {}", milli_pips(*found), milli_pips(1), milli_pips(*highest)
+    )]
     Volatility { found: i32, highest: i32 },
-    #[error("a spread of {found} ticks: expected 0 to {highest}")]
+    #[error("a spread of {} pips: expected 0 to {}", pips(*found), pips(*highest))]
     Spread { found: i32, highest: i32 },
+    #[error("{found} bars: expected 1 to {MOST_BARS}, which are some fifty years of minutes")]
+    Bars { found: usize },
     #[error("an edge on a window of {found} bits: expected 3 to 64")]
     Window { found: u32 },
     #[error("an edge at a rupture share of {found}: expected more than 0, at most 1")]
     RuptureShare { found: f64 },
-    #[error("an edge of {found} thousandths of a tick a bar: expected 1 to the volatility, {volatility}")]
+    #[error(
+        "an edge of {} pips a bar: expected {} to the volatility, {}",
+        milli_pips(*found), milli_pips(1), milli_pips(*volatility)
+    )]
     Drift { found: i32, volatility: i32 },
     #[error("an edge that lasts 0 bars: expected at least 1")]
     NoBars,
     #[error("the bars would reach past the end of time: ask for fewer, or begin earlier")]
     PastTheEnd,
+}
+
+/// Ticks in pips, which people write: a pip is ten ticks in every pair.
+fn pips(ticks: i32) -> Decimal {
+    Decimal::new(i64::from(ticks), 1).normalize()
+}
+
+/// Thousandths of a tick in pips.
+fn milli_pips(milli: i32) -> Decimal {
+    Decimal::new(i64::from(milli), 4).normalize()
 }
 
 /// Makes the candles up. Bar number n depends on the seed, the pair and what came before it, nothing else.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backtest::PIP_DIGITS;
 use crate::lane::Distance;
 use crate::model::{ModelError, Stored};
 use crate::table_file::{Column, Values};
@@ -247,9 +248,6 @@ macro_rules! slice_columns {
 const SLICES: [[&str; 3]; 16] = slice_columns!(
     "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16"
 );
-
-/// Digits after the point of a centi-tick in pips.
-const PIP_DIGITS: u32 = 3;
 
 /// A row a variant: its place in the search, its parameters, what it came to on all slices and on each.
 pub fn table(training: &Training, matrix: &Matrix) -> Vec<Column> {

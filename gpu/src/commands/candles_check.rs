@@ -7,7 +7,7 @@ use sep_contract::{Pair, Timeframe};
 use serde::Serialize;
 
 use crate::check::{Finding, Kind, SeriesReport, Settings, Severity, check};
-use crate::cli::StoreArgs;
+use crate::cli::{StoreArgs, nothing_stored};
 use crate::error::{CommandError, FAILED, OK};
 use crate::output::{Terminal, Tone, counted, grouped};
 
@@ -17,7 +17,7 @@ Examples:
   sep-gpu candles check EUR_USD --timeframe M1 --all
   sep-gpu candles check --json | jq '.series[].findings[]'
 
-Exit codes: 0 no errors (warnings may be there), 1 errors, 2 arguments that make no sense.";
+Exit codes: 0 no errors (warnings may be there), 1 errors, or nothing to check, 2 arguments that make no sense.";
 
 /// How many findings of one kind are shown unless all are asked for.
 const SHOWN: usize = 5;
@@ -62,9 +62,11 @@ pub fn cmd_check(args: &CheckArgs, terminal: &mut Terminal) -> Result<u8, Comman
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if args.store.json {
         terminal.json(&Answer { errors, warnings, series: &series })?;
-    } else if series.is_empty() {
-        terminal.say(&format!("no candles in {}", store.root().display()))?;
-    } else {
+    }
+    if series.is_empty() {
+        return Err(nothing_stored(&store, args.pair, args.timeframe));
+    }
+    if !args.store.json {
         for report in &series {
             show(report, args.all, terminal)?;
         }
@@ -88,8 +90,8 @@ fn show(report: &SeriesReport, all: bool, terminal: &mut Terminal) -> Result<(),
     let months = counted(report.months, "month");
     terminal.line(&format!("{name}  {months}, {}, {span}", counted(report.candles, "bar")))?;
     if report.holes > 0 {
-        let missing = grouped(usize::try_from(report.missing).unwrap_or(usize::MAX));
-        let text = format!("  {missing} bars of open market missing in {}", counted(report.holes, "hole"));
+        let missing = counted(usize::try_from(report.missing).unwrap_or(usize::MAX), "bar");
+        let text = format!("  {missing} of open market missing in {}", counted(report.holes, "hole"));
         terminal.line(&terminal.paint(Tone::Faint, &text))?;
     }
     let mut by_kind: BTreeMap<(Severity, Kind), Vec<&Finding>> = BTreeMap::new();

@@ -25,6 +25,13 @@ Examples:
       --columns time=Zeit,open=Auf,high=Hoch,low=Tief,close=Zu \\
       --time-format '%d.%m.%Y %H:%M' --utc-offset +02:00
 
+  # MetaTrader without a header row: date and time apart, two hours east of Greenwich
+  sep-gpu candles import --pair EUR_USD --timeframe M1 --bid eurusd.csv --spread 0.8 --utc-offset +02:00 \\
+      --columns date=#1,time=#2,open=#3,high=#4,low=#5,close=#6,volume=#7
+  # Dukascopy: the volume counts no price changes
+  sep-gpu candles import --pair EUR_USD --timeframe M1 --bid bid.csv --ask ask.csv --columns volume=- \\
+      --time-format '%d.%m.%Y %H:%M:%S%.f'
+
 Nothing is written unless every row is sound. Importing the same file again changes nothing.
 Exit codes: 0 imported, 1 refused or failed, 2 arguments that make no sense.";
 
@@ -55,8 +62,8 @@ pub struct ImportArgs {
     /// Format of the files [default: found out from the contents]
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// Which column is what: time, open, high, low, close, bid_open .. ask_close, volume, pair; #1 is the
-    /// first column of a file without a header row
+    /// Which column is what: time, date, open, high, low, close, bid_open .. ask_close, volume, pair; #1 is the
+    /// first column of a file without a header row; volume=- leaves the volume out
     #[arg(long, value_name = "ROLE=NAME", value_delimiter = ',')]
     columns: Vec<String>,
     /// How times are written: iso, unix, unix-ms or a pattern such as '%d.%m.%Y %H:%M'

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use sep_contract::{Candle, Pair, Provenance, Timeframe};
+use sep_contract::{Candle, Ohlc, Pair, Provenance, Ticks, Timeframe};
 use serde::Serialize;
 
-use crate::cli::StoreArgs;
-use crate::error::{CommandError, OK};
+use crate::cli::{StoreArgs, nothing_stored};
+use crate::error::{CommandError, FAILED, OK};
 use crate::output::{Table, Terminal, Tone, grouped};
 use crate::store::{Store, StoreError, join};
 
@@ -17,7 +17,7 @@ Examples:
   sep-gpu candles show EUR_USD M1 -n 10
   sep-gpu candles show EUR_USD M1 -n 500 --json
 
-Exit codes: 0 shown, 1 failed, 2 arguments that make no sense.";
+Exit codes: 0 shown, 1 nothing there, or something cannot be read, 2 arguments that make no sense.";
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -27,8 +27,8 @@ pub struct ShowArgs {
     /// Only this timeframe
     timeframe: Option<Timeframe>,
     /// Also the newest so many bars (needs a pair and a timeframe)
-    #[arg(short, value_name = "N")]
-    n: Option<usize>,
+    #[arg(short = 'n', long, value_name = "N")]
+    newest: Option<usize>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -52,9 +52,29 @@ struct Coverage {
 #[derive(Serialize)]
 struct Bar {
     time: Timestamp,
-    bid: [String; 4],
-    ask: [String; 4],
+    bid: Prices,
+    ask: Prices,
     volume: u32,
+}
+
+#[derive(Serialize)]
+struct Prices {
+    open: String,
+    high: String,
+    low: String,
+    close: String,
+}
+
+impl Prices {
+    fn of(side: &Ohlc, pair: Pair) -> Self {
+        let text = |price: Ticks| price.to_decimal(pair).to_string();
+        let Ohlc { open, high, low, close } = *side;
+        Self { open: text(open), high: text(high), low: text(low), close: text(close) }
+    }
+
+    fn cells(&self) -> [String; 4] {
+        [&self.open, &self.high, &self.low, &self.close].map(String::clone)
+    }
 }
 
 #[derive(Serialize)]
@@ -62,54 +82,72 @@ struct Answer {
     series: Vec<Coverage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     candles: Option<Vec<Bar>>,
+    /// Months that cannot be read, and are not among the rest.
+    problems: Vec<String>,
 }
 
 /// Shows what is stored.
 pub fn cmd_show(args: &ShowArgs, terminal: &mut Terminal) -> Result<u8, CommandError> {
     let store = args.store.open();
-    let newest = match (args.n, args.pair, args.timeframe) {
+    let newest = match (args.newest, args.pair, args.timeframe) {
         (None, ..) => None,
         (Some(n), Some(pair), Some(timeframe)) => Some((n, pair, timeframe)),
         _ => {
-            let text = "-n shows the bars of one series: name it, such as 'show EUR_USD M1 -n 10'";
+            let text = "--newest shows the bars of one series: name it, such as 'show EUR_USD M1 -n 10'";
             return Err(CommandError::Usage(text.into()));
         }
     };
-    let mut series = Vec::new();
+    let (mut series, mut problems) = (Vec::new(), Vec::new());
     for (pair, timeframe) in store.series()? {
         let wanted =
             args.pair.is_none_or(|only| only == pair) && args.timeframe.is_none_or(|only| only == timeframe);
         if wanted {
-            series.push(coverage(&store, pair, timeframe)?);
+            series.push(coverage(&store, pair, timeframe, &mut problems)?);
         }
     }
     let candles = match newest {
         Some((n, pair, timeframe)) => Some(newest_bars(&store, pair, timeframe, n)?),
         None => None,
     };
+    let answer = Answer { series, candles, problems };
     if args.store.json {
-        terminal.json(&Answer { series, candles })?;
-    } else if series.is_empty() {
-        let what = [args.pair.map(|pair| pair.to_string()), args.timeframe.map(|t| t.to_string())];
-        let what: Vec<String> = what.into_iter().flatten().collect();
-        let what = if what.is_empty() { String::new() } else { format!(" of {}", what.join(" ")) };
-        terminal.say(&format!("no candles{what} in {}", store.root().display()))?;
-    } else {
-        terminal.table(&coverage_table(&series))?;
-        if let Some(candles) = candles {
+        terminal.json(&answer)?;
+    }
+    if answer.series.is_empty() {
+        return Err(nothing_stored(&store, args.pair, args.timeframe));
+    }
+    if !args.store.json {
+        terminal.table(&coverage_table(&answer.series))?;
+        if let Some(candles) = &answer.candles {
             terminal.line("")?;
-            terminal.table(&bar_table(&candles))?;
+            terminal.table(&bar_table(candles))?;
+        }
+        for problem in &answer.problems {
+            let heading = terminal.paint(Tone::Error, "error:");
+            terminal.say(&format!("{heading} {problem}"))?;
         }
     }
-    Ok(OK)
+    Ok(if answer.problems.is_empty() { OK } else { FAILED })
 }
 
-fn coverage(store: &Store, pair: Pair, timeframe: Timeframe) -> Result<Coverage, StoreError> {
+/// What can be read of a series; the rest is told.
+fn coverage(
+    store: &Store,
+    pair: Pair,
+    timeframe: Timeframe,
+    problems: &mut Vec<String>,
+) -> Result<Coverage, StoreError> {
     let months = store.months(pair, timeframe)?;
     let mut provenance = Provenance::default();
     let (mut candles, mut first, mut last) = (0, None, None);
     for month in &months {
-        let set = store.read_month(pair, timeframe, *month)?;
+        let set = match store.read_month(pair, timeframe, *month) {
+            Ok(set) => set,
+            Err(error) => {
+                problems.push(error.to_string());
+                continue;
+            }
+        };
         provenance.synthetic |= set.provenance.synthetic;
         join(&mut provenance, &set.provenance);
         candles += set.candles.len();
@@ -130,26 +168,22 @@ fn coverage(store: &Store, pair: Pair, timeframe: Timeframe) -> Result<Coverage,
     })
 }
 
-/// The newest bars, oldest first.
+/// The newest bars that can be read, oldest first.
 fn newest_bars(store: &Store, pair: Pair, timeframe: Timeframe, n: usize) -> Result<Vec<Bar>, StoreError> {
     let mut newest: Vec<Candle> = Vec::new();
     for month in store.months(pair, timeframe)?.into_iter().rev() {
         if newest.len() >= n {
             break;
         }
-        let candles = store.read_month(pair, timeframe, month)?.candles;
-        newest.extend(candles.into_iter().rev().take(n - newest.len()));
+        // What cannot be read was told with the coverage.
+        let Ok(set) = store.read_month(pair, timeframe, month) else { continue };
+        newest.extend(set.candles.into_iter().rev().take(n - newest.len()));
     }
-    let bar = |candle: &Candle| {
-        let prices = |side: [(&str, sep_contract::Ticks); 4]| {
-            side.map(|(_, price)| price.to_decimal(pair).to_string())
-        };
-        Bar {
-            time: candle.time,
-            bid: prices(candle.bid.named()),
-            ask: prices(candle.ask.named()),
-            volume: candle.volume,
-        }
+    let bar = |candle: &Candle| Bar {
+        time: candle.time,
+        bid: Prices::of(&candle.bid, pair),
+        ask: Prices::of(&candle.ask, pair),
+        volume: candle.volume,
     };
     Ok(newest.iter().rev().map(bar).collect())
 }
@@ -195,7 +229,7 @@ fn bar_table(bars: &[Bar]) -> Table {
     ]);
     for bar in bars {
         let mut cells = vec![bar.time.to_string()];
-        cells.extend(bar.bid.iter().chain(&bar.ask).cloned());
+        cells.extend(bar.bid.cells().into_iter().chain(bar.ask.cells()));
         cells.push(grouped(usize::try_from(bar.volume).unwrap_or(usize::MAX)));
         table.row(Tone::Plain, cells);
     }

@@ -1,5 +1,7 @@
 //! `sep-gpu candles synth`
 
+use std::ops::RangeInclusive;
+
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,7 +16,7 @@ use crate::error::{CommandError, OK};
 use crate::output::{Terminal, Tone, counted, grouped};
 use crate::store::Store;
 use crate::store::merge::{self, Incoming, Place, Sourced};
-use crate::synth::{Edge, MILLI, Spec, generate};
+use crate::synth::{Edge, MILLI, Spec, SynthError, generate};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -23,9 +25,13 @@ Examples:
   # With an edge that QFH can find: 0.3 pips a bar, for ten bars after a window full of ruptures
   sep-gpu candles synth EUR_USD --days 60 --seed 1 --edge 0.3 --store data/made-up
 
-Made-up candles are marked as such and never mix with real ones. The same words make the same candles on
+Made-up candles are marked as such and never mix with real ones. The same words make the same candles on \
 every machine; more days only add to them.
+
 Exit codes: 0 stored, 1 failed, 2 arguments that make no sense.";
+
+/// The years in which made-up candles may begin.
+const YEARS: RangeInclusive<i16> = 1970..=9998;
 
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
@@ -100,7 +106,12 @@ impl SynthArgs {
     fn spec(&self, pair: Pair) -> Result<Spec, CommandError> {
         let start = TimeZone::UTC
             .to_timestamp(self.start.into())
-            .map_err(|error| CommandError::Usage(format!("--start {}: {error}", self.start)))?;
+            .ok()
+            .filter(|_| YEARS.contains(&self.start.year()))
+            .ok_or_else(|| {
+                let (first, last) = (YEARS.start(), YEARS.end());
+                CommandError::Usage(format!("--start {}: expected a year from {first} to {last}", self.start))
+            })?;
         let ticks = Decimal::from(pair.ticks_per_pip());
         let edge = match self.edge {
             Some(size) => Some(Edge::of_drift(whole("--edge", size, ticks * Decimal::from(MILLI))?)),
@@ -113,10 +124,12 @@ impl SynthArgs {
             edge,
             ..Spec::new(pair, self.bars.unwrap_or(0), self.seed)
         };
-        Ok(match self.days {
+        let spec = match self.days {
             Some(days) => spec.of_days(days)?,
             None => spec,
-        })
+        };
+        // None at all is a series, too, but nobody asks for it on purpose.
+        if spec.bars == 0 { Err(SynthError::Bars { found: 0 }.into()) } else { Ok(spec) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::output::{Table, Terminal, Tone, counted, grouped};
 use crate::report::{Replay, ReportError, Standing, page, tables, words};
 use crate::spark;
 use crate::table_file;
-use crate::trials::Grid;
+use crate::trials::{Grid, dimensions};
 use crate::variant::Variant;
 use crate::verdict::{Evidence, Verdict};
 use crate::whole_file::publish;
@@ -41,13 +41,13 @@ pub struct ReportArgs {
     #[arg(value_name = "PAIR | MODEL.json")]
     what: Option<String>,
     /// Where the page goes; only for one model
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", conflicts_with = "json")]
     out: Option<PathBuf>,
     /// Also write the trials, days and trades as Parquet below this folder
     #[arg(long, value_name = "DIR", conflicts_with = "json")]
     parquet: Option<PathBuf>,
     /// Two dimensions of the search for the heat map, such as window,stop; else those that tell most
-    #[arg(long, value_name = "ROW,COLUMN", value_parser = axes)]
+    #[arg(long, value_name = "ROW,COLUMN", value_parser = axes, conflicts_with = "json")]
     heat: Option<(String, String)>,
     #[command(flatten)]
     models: ModelsArgs,
@@ -74,34 +74,42 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     models: Vec<Shown<'a>>,
+    /// Why others are not among them.
+    problems: Vec<String>,
 }
 
 /// Reports on models.
 pub fn cmd_report(args: &ReportArgs, terminal: &mut Terminal) -> Result<u8, CommandError> {
     let models = args.models.open();
-    let chosen = choose(args, &models)?;
+    let (chosen, mut problems) = choose(args, &models)?;
     if args.out.is_some() && chosen.len() > 1 {
         let text = "--out names one file, and there are several models: name a pair".to_owned();
         return Err(CommandError::Usage(text));
     }
-    let mut standings = Vec::with_capacity(chosen.len());
-    for stored in &chosen {
-        standings.push(Standing::of(stored, &models).map_err(ReportError::from)?);
+    for (stored, _) in &chosen {
+        check_axes(args, stored)?;
     }
     if args.store.json {
-        let models =
-            chosen.iter().zip(&standings).map(|(stored, standing)| shown(stored, standing)).collect();
-        terminal.json(&Answer { models })?;
-        return Ok(OK);
-    }
-    for (at, (stored, standing)) in chosen.iter().zip(&standings).enumerate() {
-        if at > 0 {
-            terminal.line("")?;
+        let models = chosen.iter().map(|(stored, standing)| shown(stored, standing)).collect();
+        terminal.json(&Answer { models, problems: problems.iter().map(ToString::to_string).collect() })?;
+    } else {
+        for (at, (stored, standing)) in chosen.iter().enumerate() {
+            if at > 0 {
+                terminal.line("")?;
+            }
+            summary(stored, standing, terminal)?;
+            match write(args, stored, standing, terminal) {
+                Err(error) if !matches!(error, CommandError::Output(_)) => problems.push(error),
+                written => written?,
+            }
         }
-        summary(stored, standing, terminal)?;
-        write(args, stored, standing, terminal)?;
     }
-    Ok(OK)
+    // Whatever was in one model's way was not in that of the others.
+    let Some(last) = problems.pop() else { return Ok(OK) };
+    for problem in &problems {
+        problem.report(terminal);
+    }
+    Err(last)
 }
 
 fn axes(text: &str) -> Result<(String, String), String> {
@@ -112,25 +120,59 @@ fn axes(text: &str) -> Result<(String, String), String> {
     Ok((name(row), name(column)))
 }
 
-fn choose(args: &ReportArgs, models: &Models) -> Result<Vec<Stored>, ReportError> {
-    let newest = |pair: Pair| {
-        models
-            .trained(pair)?
-            .ok_or_else(|| ReportError::NoModel { pair, root: args.models.open().root().to_owned() })
-    };
-    match &args.what {
-        Some(what) => Ok(vec![match what.parse::<Pair>() {
-            Ok(pair) => newest(pair)?,
-            Err(_) => model::read(Path::new(what))?,
-        }]),
-        None => {
-            let pairs = models.pairs()?;
-            if pairs.is_empty() {
-                return Err(ReportError::NoModels { root: args.models.open().root().to_owned() });
-            }
-            pairs.into_iter().map(newest).collect()
-        }
+/// Whether the search varied what the map is to be drawn of.
+fn check_axes(args: &ReportArgs, stored: &Stored) -> Result<(), CommandError> {
+    let Some((row, column)) = &args.heat else { return Ok(()) };
+    let dimensions = dimensions(&stored.model.searched.space).into_iter();
+    let varied: Vec<String> =
+        dimensions.filter(|dimension| dimension.values.len() > 1).map(|dimension| dimension.name).collect();
+    if row != column && varied.contains(row) && varied.contains(column) {
+        return Ok(());
     }
+    let (pair, varied) = (stored.model.pair, varied.join(", "));
+    Err(CommandError::Usage(format!(
+        "--heat {row},{column}: expected two of what the search for {pair} varied: {varied}"
+    )))
+}
+
+/// Models with where they stand, and why others are not among them.
+type Chosen = (Vec<(Stored, Standing)>, Vec<CommandError>);
+
+/// The models to report on, and, where all are asked for, why some cannot be read.
+fn choose(args: &ReportArgs, models: &Models) -> Result<Chosen, CommandError> {
+    let with_standing = |stored: Stored| -> Result<(Stored, Standing), ReportError> {
+        let standing = Standing::of(&stored, models)?;
+        Ok((stored, standing))
+    };
+    let root = || models.root().to_owned();
+    let Some(what) = &args.what else {
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for pair in models.pairs().map_err(ReportError::from)? {
+            let newest = models.trained(pair).map_err(ReportError::from);
+            match newest.and_then(|newest| newest.map(with_standing).transpose()) {
+                Ok(one) => found.extend(one),
+                Err(error) => problems.push(error.into()),
+            }
+        }
+        if found.is_empty() && problems.is_empty() {
+            return Err(ReportError::NoModels { root: root() }.into());
+        }
+        return Ok((found, problems));
+    };
+    let path = Path::new(what);
+    let stored = match what.parse::<Pair>() {
+        Ok(pair) => models
+            .trained(pair)
+            .map_err(ReportError::from)?
+            .ok_or_else(|| ReportError::NoModel { pair, root: root() })?,
+        Err(error) if path.extension().is_none_or(|ending| ending != "json") && !path.exists() => {
+            return Err(CommandError::Usage(format!(
+                "{error}; nor is it a file of a model, which ends in .json"
+            )));
+        }
+        Err(_) => model::read(path).map_err(ReportError::from)?,
+    };
+    Ok((vec![with_standing(stored)?], Vec::new()))
 }
 
 fn shown<'a>(stored: &'a Stored, standing: &'a Standing) -> Shown<'a> {
@@ -172,7 +214,7 @@ fn summary(stored: &Stored, standing: &Standing, terminal: &mut Terminal) -> Res
     terminal.line("")?;
     let mut table = Table::new(&["criterion", ">found", ">demanded", "verdict"]);
     for criterion in &model.verdict.criteria {
-        let (found, demanded) = words::found_and_demanded(criterion);
+        let (found, demanded) = words::found_and_demanded(criterion, &model.evidence);
         let (tone, verdict) =
             if criterion.passed { (Tone::Plain, "passed") } else { (Tone::Error, "FAILED") };
         let name = words::name(criterion.name).to_owned();
@@ -233,15 +275,6 @@ fn write(
     };
     let grid = replay.trials.as_ref().map(|trials| &trials.grid).or(kept.as_ref());
     let axes = args.heat.as_ref().map(|(row, column)| (row.as_str(), column.as_str()));
-    if let (Some(grid), Some((row, column))) = (grid, axes)
-        && grid.by_names(row, column).is_none()
-    {
-        let names: Vec<&str> = grid.dimensions.iter().map(|dimension| dimension.name.as_str()).collect();
-        return Err(CommandError::Usage(format!(
-            "--heat {row},{column}: expected two of what the search varied: {}",
-            names.join(", ")
-        )));
-    }
     let path = args.out.clone().unwrap_or_else(|| stored.path.with_extension("html"));
     let page = page(stored, standing, &replay, grid, axes)?;
     publish(&path, page.as_bytes()).map_err(ModelError::from).map_err(ReportError::from)?;

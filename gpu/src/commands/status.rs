@@ -53,6 +53,9 @@ struct Answer {
 struct PairStatus {
     pair: Pair,
     candles: Option<Candles>,
+    /// There are candles, and they cannot be read.
+    #[serde(skip)]
+    damaged: bool,
     /// The model that was trained last.
     trained: Option<Trained>,
     /// The model that speaks for the pair.
@@ -137,8 +140,10 @@ pub fn cmd_status(args: &StatusArgs, terminal: &mut Terminal) -> Result<u8, Comm
 
 fn examine(pair: Pair, store: &Store, models: &Models) -> PairStatus {
     let mut problems = Vec::new();
+    let mut damaged = false;
     let candles = candles(pair, store).unwrap_or_else(|error| {
         problems.push(error.to_string());
+        damaged = true;
         None
     });
     let trained = models.trained(pair).unwrap_or_else(|error| {
@@ -149,7 +154,11 @@ fn examine(pair: Pair, store: &Store, models: &Models) -> PairStatus {
         problems.push(error.to_string());
         None
     });
-    let next = next(pair, candles.as_ref(), trained.as_ref(), promoted.as_ref().map(|(stored, _)| stored));
+    let next = if damaged {
+        format!("mend the candles: 'sep-gpu candles check {pair}' says what is wrong")
+    } else {
+        next(pair, candles.as_ref(), trained.as_ref(), promoted.as_ref().map(|(stored, _)| stored))
+    };
     let trained = trained.map(|Stored { model, hash, .. }| Trained {
         model: hash,
         data_last: model.data.last,
@@ -165,7 +174,7 @@ fn examine(pair: Pair, store: &Store, models: &Models) -> PairStatus {
         override_reason: promotion.override_reason,
         synthetic: model.data.synthetic,
     });
-    PairStatus { pair, candles, trained, promoted, next, problems }
+    PairStatus { pair, candles, damaged, trained, promoted, next, problems }
 }
 
 /// What there is of the shortest timeframe of a pair. Of the months between the first and the last only what
@@ -260,6 +269,7 @@ fn show(args: &StatusArgs, answer: &Answer, terminal: &mut Terminal) -> Result<(
 fn show_pair(status: &PairStatus, terminal: &mut Terminal) -> Result<(), CommandError> {
     terminal.line(&terminal.paint(Tone::Strong, status.pair.as_str()))?;
     let candles = match &status.candles {
+        None if status.damaged => terminal.paint(Tone::Error, "cannot be read"),
         None => "none".to_owned(),
         Some(candles) => {
             let marks = [

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use sep_contract::candle::CandleFault;
@@ -17,6 +17,9 @@ use crate::store::merge::{Place, Sourced};
 /// A move of more than one in so many parts from one bar to the next is not believed unasked: no major pair
 /// has moved by a fifth within a minute (the franc of January 2015 did, and is what the switch is for).
 const JUMP_PARTS: i64 = 5;
+/// Bars further apart than this are not compared: over a weekend and holidays a move of a fifth is another pair, over
+/// months it is a market.
+const NEAR: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// The largest spread that can be assumed, in ticks.
 const MAX_SPREAD: i32 = 10_000;
 
@@ -128,11 +131,11 @@ fn both(prices: Prices) -> (Ohlc, Ohlc) {
 
 /// Pips as ticks.
 fn spread_ticks(pips: Decimal) -> Result<i32, ImportError> {
-    let ticks = pips * Decimal::TEN;
-    match ticks.to_i32() {
-        Some(whole) if ticks.is_integer() && (0..=MAX_SPREAD).contains(&whole) => Ok(whole),
-        _ => Err(ImportError::Spread { found: pips }),
-    }
+    pips.checked_mul(Decimal::TEN)
+        .filter(Decimal::is_integer)
+        .and_then(|ticks| ticks.to_i32())
+        .filter(|ticks| (0..=MAX_SPREAD).contains(ticks))
+        .ok_or(ImportError::Spread { found: pips })
 }
 
 /// Bid and ask from one of them, or from the middle between them (of an odd spread, the larger half lies
@@ -225,7 +228,8 @@ fn check_jumps(sheets: &Sheets, candles: &[Sourced]) -> Result<(), ImportError> 
 
 fn check_jump(sheets: &Sheets, place: Place, before: &Candle, after: &Candle) -> Result<(), ImportError> {
     let (close, open) = (before.bid.close.get(), after.bid.open.get());
-    if (i64::from(open) - i64::from(close)).abs() * JUMP_PARTS > i64::from(close) {
+    let near = after.time.duration_since(before.time) <= NEAR;
+    if near && (i64::from(open) - i64::from(close)).abs() * JUMP_PARTS > i64::from(close) {
         return Err(ImportError::Jump {
             place: sheets.place(place),
             time: after.time,
@@ -254,7 +258,7 @@ pub(super) fn check_against_store(
     if let (Some(before), _) = around(first.candle.time)? {
         check_jump(sheets, first.place, &before, &first.candle)?;
     }
-    let after = last.candle.time + jiff::SignedDuration::from_secs(1);
+    let after = last.candle.time + SignedDuration::from_secs(1);
     if let (_, Some(after)) = around(after)? {
         check_jump(sheets, last.place, &last.candle, &after)?;
     }

@@ -1,8 +1,10 @@
 //! CSV with named columns: FXCM's, and whatever people have of their own.
 //!
-//! Columns are found by their usual names (`time`, `open`, `BidOpen`, `ask_close`, `volume`, ...), or by
-//! `--columns ROLE=NAME`, or without a header row by `--columns ROLE=#NUMBER`. Other columns are ignored.
+//! Columns are found by their usual names (`time`, `open`, `BidOpen`, `ask_close`, `<TICKVOL>`, ...), or by
+//! `--columns ROLE=NAME`, or without a header row by `--columns ROLE=#NUMBER`. Other columns are ignored. A date and
+//! a time of day in columns of their own are one time together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::tz::Offset;
@@ -14,8 +16,9 @@ use crate::import::time::TimeFormat;
 use crate::import::{PriceSide, price};
 
 /// What a column can be.
-const ROLES: [&str; 15] = [
+const ROLES: [&str; 16] = [
     "time",
+    "date",
     "open",
     "high",
     "low",
@@ -35,11 +38,10 @@ const PLAIN: [&str; 4] = ["open", "high", "low", "close"];
 const BID: [&str; 4] = ["bid_open", "bid_high", "bid_low", "bid_close"];
 const ASK: [&str; 4] = ["ask_open", "ask_high", "ask_low", "ask_close"];
 
-/// Other usual names, without case, spaces, `_` and `-`.
+/// Other usual names, without case, spaces, `_`, `-`, `<` and `>`.
 const ALIASES: [(&str, &str); 16] = [
     ("timestamp", "time"),
     ("datetime", "time"),
-    ("date", "time"),
     ("gmttime", "time"),
     ("o", "open"),
     ("h", "high"),
@@ -48,6 +50,7 @@ const ALIASES: [(&str, &str); 16] = [
     ("v", "volume"),
     ("vol", "volume"),
     ("tickvolume", "volume"),
+    ("tickvol", "volume"),
     ("tickqty", "volume"),
     ("symbol", "pair"),
     ("instrument", "pair"),
@@ -55,10 +58,12 @@ const ALIASES: [(&str, &str); 16] = [
     ("currencypair", "pair"),
 ];
 
-/// `ROLE=NAME` or `ROLE=#NUMBER` for some roles.
+/// `ROLE=NAME` or `ROLE=#NUMBER` for some roles, and `volume=-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnMap {
     by_role: BTreeMap<&'static str, String>,
+    /// The volume is left out, whatever column there is.
+    no_volume: bool,
 }
 
 /// Why text maps no columns.
@@ -78,11 +83,16 @@ impl ColumnMap {
     /// From `ROLE=NAME` texts.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ColumnMapError> {
         let mut by_role = BTreeMap::new();
+        let mut no_volume = false;
         for text in texts {
             let form = || ColumnMapError::Form { found: text.to_owned() };
             let (role, name) = text.split_once('=').ok_or_else(form)?;
             if name.is_empty() {
                 return Err(form());
+            }
+            if text == "volume=-" {
+                no_volume = true;
+                continue;
             }
             let role = ROLES
                 .into_iter()
@@ -92,7 +102,10 @@ impl ColumnMap {
                 return Err(ColumnMapError::Repeated { role });
             }
         }
-        let map = Self { by_role };
+        if no_volume && by_role.contains_key("volume") {
+            return Err(ColumnMapError::Repeated { role: "volume" });
+        }
+        let map = Self { by_role, no_volume };
         let numbered = map.by_role.values().filter(|name| number_of(name).is_some()).count();
         if numbered > 0 && numbered < map.by_role.len() {
             return Err(ColumnMapError::Mixed);
@@ -102,7 +115,7 @@ impl ColumnMap {
 
     /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
-        self.by_role.is_empty()
+        self.by_role.is_empty() && !self.no_volume
     }
 
     fn has_header(&self) -> bool {
@@ -117,8 +130,11 @@ fn number_of(name: &str) -> Option<usize> {
 
 /// The role of a header by its usual name.
 fn usual_role(header: &str) -> Option<&'static str> {
-    let plain: String =
-        header.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase()).collect();
+    let plain: String = header
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '_' | '-' | '<' | '>'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     let (side, rest) = match (plain.strip_prefix("bid"), plain.strip_prefix("ask")) {
         (Some(rest), _) => ("bid_", rest),
         (_, Some(rest)) => ("ask_", rest),
@@ -131,6 +147,7 @@ fn usual_role(header: &str) -> Option<&'static str> {
 
 /// Which column each role is in.
 struct Layout {
+    /// `time`: the whole, or where there is a `date`, the time of day.
     by_role: BTreeMap<&'static str, usize>,
     prices: Chosen,
 }
@@ -212,6 +229,10 @@ fn lay_out(task: &Task<'_>, first: &csv::StringRecord) -> Result<Layout, ImportE
         };
         by_role.insert(*role, at);
     }
+    if task.columns.no_volume {
+        by_role.remove("volume");
+    }
+    join_times(task.columns, first, &mut by_role);
     let has = |roles: &[&'static str; 4]| roles.iter().all(|role| by_role.contains_key(role));
     let (prices, needed): (Chosen, Vec<&'static str>) = match task.want {
         Want::Both => (Chosen::Two, [BID, ASK].concat()),
@@ -219,10 +240,37 @@ fn lay_out(task: &Task<'_>, first: &csv::StringRecord) -> Result<Layout, ImportE
         Want::One(PriceSide::Ask) if has(&ASK) => (Chosen::One(ASK), ASK.to_vec()),
         Want::One(_) => (Chosen::One(PLAIN), PLAIN.to_vec()),
     };
+    if task.want == Want::Both
+        && has(&PLAIN)
+        && !BID.iter().chain(&ASK).any(|role| by_role.contains_key(role))
+    {
+        return Err(ImportError::OnePrice { file: task.file.to_owned(), found: "one price for each bar" });
+    }
     if let Some(role) = std::iter::once("time").chain(needed).find(|role| !by_role.contains_key(role)) {
         return Err(ImportError::NoColumn { file: task.file.to_owned(), role, found: found() });
     }
     Ok(Layout { by_role, prices })
+}
+
+/// Makes out whether a date is all there is of the time, one half of it, or beside the point.
+fn join_times(map: &ColumnMap, header: &csv::StringRecord, by_role: &mut BTreeMap<&'static str, usize>) {
+    let named = |role| map.by_role.contains_key(role);
+    let Some(date) = by_role.get("date").copied().filter(|_| !named("date")) else { return };
+    match by_role.get("time") {
+        None => {
+            by_role.insert("time", date);
+            by_role.remove("date");
+        }
+        // Only a column of the very name can be a time of day: a timestamp is whole.
+        Some(time) => {
+            let of_day = header
+                .get(*time)
+                .is_some_and(|name| name.trim_matches(['<', '>']).eq_ignore_ascii_case("time"));
+            if named("time") || !of_day {
+                by_role.remove("date");
+            }
+        }
+    }
 }
 
 fn check_pair(
@@ -253,17 +301,21 @@ fn row(task: &Task<'_>, layout: &Layout, record: &csv::StringRecord, line: u64) 
     let prices = |[open, high, low, close]: [&'static str; 4]| {
         Ok(Ohlc { open: ticks(open)?, high: ticks(high)?, low: ticks(low)?, close: ticks(close)? })
     };
-    let text = value("time")?;
+    let time = value("time")?;
+    let text: Cow<'_, str> = match layout.by_role.contains_key("date") {
+        true => Cow::Owned(format!("{} {time}", value("date")?)),
+        false => Cow::Borrowed(time),
+    };
     let usual =
         if task.format == Format::Fxcm && text.contains('/') { TimeFormat::Fxcm } else { TimeFormat::Iso };
     let format = task.time_format.unwrap_or(&usual);
     let time = format
-        .read(text, task.offset.unwrap_or(Offset::UTC))
-        .ok_or_else(|| RowFault::Time { found: text.to_owned(), expected: format.example() })?;
+        .read(&text, task.offset.unwrap_or(Offset::UTC))
+        .ok_or_else(|| RowFault::Time { found: text.clone().into_owned(), expected: format.example() })?;
     let volume = match layout.by_role.contains_key("volume") {
         true => {
             let found = value("volume")?;
-            volume(found).ok_or_else(|| RowFault::Volume { found: found.to_owned() })?
+            volume(found).ok_or_else(|| RowFault::VolumeColumn { found: found.to_owned() })?
         }
         false => 0,
     };
@@ -289,6 +341,8 @@ mod tests {
             ("ask_close", Some("ask_close")),
             ("bid_o", Some("bid_open")),
             ("Tick Volume", Some("volume")),
+            ("<DATE>", Some("date")),
+            ("<TICKVOL>", Some("volume")),
             ("spread", None),
             ("bidtime", None),
         ] {
@@ -304,6 +358,8 @@ mod tests {
         assert!(matches!(error(&["when=Date"]), ColumnMapError::Role { .. }));
         assert!(matches!(error(&["time=a", "time=b"]), ColumnMapError::Repeated { .. }));
         assert_eq!(error(&["time=#1", "open=Open"]), ColumnMapError::Mixed);
+        assert_eq!(error(&["volume=-", "volume=V"]), ColumnMapError::Repeated { role: "volume" });
+        assert!(!ColumnMap::parse(["time=#1", "volume=-"]).unwrap().has_header());
         assert!(!ColumnMap::parse(["time=#1", "open=#2"]).unwrap().has_header());
         assert!(ColumnMap::parse(["time=Date"]).unwrap().has_header());
     }

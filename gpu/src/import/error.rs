@@ -36,6 +36,11 @@ pub enum ImportError {
     Json { file: String, line: u64, detail: String },
     #[error("{file}:1: no column for {role}: found {found}. Say which it is with --columns {role}=NAME.")]
     NoColumn { file: String, role: &'static str, found: String },
+    #[error(
+        "{file}: holds {found}, no bid and ask. Say which price it is with --bid, --ask or --mid before its name, and \
+        which spread to assume with --spread PIPS."
+    )]
+    OnePrice { file: String, found: &'static str },
     #[error("{file}:1: --columns names '{name}', which is not there: found {found}")]
     UnknownColumn { file: String, name: String, found: String },
     #[error("the spread of {found} pips is no whole number of ticks from 0 to 10000 (a pip is 10 ticks)")]
@@ -88,10 +93,17 @@ pub enum RowFault {
     Price { column: &'static str, source: PriceError },
     #[error("column {column}: the value is missing")]
     Missing { column: &'static str },
-    #[error("column time: '{found}' is no time: expected {expected}")]
+    #[error(
+        "column time: '{found}' is no time: expected {expected}. Another way is said with --time-format."
+    )]
     Time { found: String, expected: String },
     #[error("column volume: '{found}' is no volume: expected a whole number from 0")]
     Volume { found: String },
+    #[error(
+        "column volume: '{found}' is no volume: expected a whole number of price changes. Leave the column out with \
+        --columns volume=-, if it counts something else."
+    )]
+    VolumeColumn { found: String },
     #[error("{0}. Move times down to the grid with --align, if that is what they mean.")]
     OffGrid(CandleFault),
     #[error(transparent)]

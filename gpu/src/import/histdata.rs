@@ -16,8 +16,7 @@ const EST: Offset = Offset::constant(-5);
 
 pub(super) fn read(task: &Task<'_>, problems: &mut Problems) -> Result<Sheet, ImportError> {
     if task.want == Want::Both {
-        let (file, found) = (task.file.to_owned(), "one price for each bar".to_owned());
-        return Err(ImportError::NoColumn { file, role: "bid_open", found });
+        return Err(ImportError::OnePrice { file: task.file.to_owned(), found: "one price for each bar" });
     }
     let mut rows = Vec::new();
     for (line, text) in (1..).zip(task.text.lines()) {

@@ -48,6 +48,11 @@ pub(super) fn read(task: &Task<'_>, problems: &mut Problems) -> Result<Sheet, Im
     if let Some(found) = answer.granularity.filter(|name| name != expected) {
         return Err(ImportError::OtherTimeframe { file: file(), line: 1, found, expected: task.timeframe });
     }
+    if task.want == Want::Both
+        && let Some(found) = answer.candles.first().and_then(|candle| one_price(candle))
+    {
+        return Err(ImportError::OnePrice { file: file(), found });
+    }
     let mut sheet = Sheet::default();
     let (mut line, mut counted) = (1, 0);
     for candle in answer.candles {
@@ -63,6 +68,19 @@ pub(super) fn read(task: &Task<'_>, problems: &mut Problems) -> Result<Sheet, Im
         }
     }
     Ok(sheet)
+}
+
+/// What a candle without bid and ask holds.
+fn one_price(candle: &RawValue) -> Option<&'static str> {
+    let candle = object(candle).ok()?;
+    let has = |name: &str| candle.contains_key(name);
+    match (has("bid"), has("ask")) {
+        (true, true) => None,
+        (true, false) => Some("bid prices only"),
+        (false, true) => Some("ask prices only"),
+        (false, false) if has("mid") => Some("mid prices only"),
+        (false, false) => has("open").then_some("one price for each bar"),
+    }
 }
 
 /// One candle; `None` where its bar was not complete.

@@ -1,5 +1,6 @@
 //! Times as the sources write them, into UTC.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -10,7 +11,8 @@ use jiff::tz::{Offset, TimeZone};
 /// How a column writes its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeFormat {
-    /// `2012-02-01T00:00:00Z`, `2012-02-01 00:00:00+00:00`, `2012-02-01 00:00`.
+    /// `2012-02-01T00:00:00Z`, `2012-02-01 00:00:00+00:00`, `2012-02-01 00:00`, and as MetaTrader has it,
+    /// `2012.02.01 00:00`.
     Iso,
     /// `20120201 000000`.
     HistData,
@@ -52,6 +54,7 @@ impl TimeFormat {
     pub(super) fn read(&self, text: &str, offset: Offset) -> Option<Timestamp> {
         match self {
             Self::Iso => {
+                let text = &dashed(text);
                 Timestamp::from_str(text).ok().or_else(|| at(DateTime::from_str(text).ok()?, offset))
             }
             Self::HistData => at(histdata(text)?, offset),
@@ -70,6 +73,15 @@ impl TimeFormat {
             }
         }
     }
+}
+
+/// A date that begins with its year says the same with points as with dashes.
+fn dashed(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    if bytes.get(4) != Some(&b'.') || bytes.get(7) != Some(&b'.') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replacen('.', "-", 2))
 }
 
 fn at(time: DateTime, offset: Offset) -> Option<Timestamp> {
@@ -122,6 +134,8 @@ mod tests {
             (Iso, "2012-02-01 12:00:00+00:00", 9),
             (Iso, "2012-02-01 12:00:00", 0),
             (Iso, "2012-02-01 14:00", 2),
+            (Iso, "2012.02.01 14:00", 2),
+            (Iso, "2012.02.01 12:00:00", 0),
             (HistData, "20120201 070000", -5),
             (Fxcm, "02/01/2012 12:00:00.000", 0),
             (Fxcm, "02/01/2012 12:00:00", 0),
@@ -142,6 +156,8 @@ mod tests {
             (Iso, ""),
             (Iso, "2012-02-30 12:00"),
             (Iso, "yesterday"),
+            (Iso, "01.02.2012 12:00"),
+            (Iso, "2012.02-01 12:00"),
             (HistData, "20120201 0700"),
             (HistData, "20120201T070000"),
             (HistData, "20121301 070000"),

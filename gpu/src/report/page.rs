@@ -14,7 +14,9 @@ use crate::report::charts::{paths, price};
 use crate::report::replay::{Kind, Played, Replay};
 use crate::report::standing::Standing;
 use crate::report::svg::{Both, both};
-use crate::report::words::{self, grouped, mean_pips, percent, pips, plain_pips, sentence, signed};
+use crate::report::words::{
+    self, grouped, in_pips, mean_pips, percent, pips, plain, plain_pips, sentence, signed,
+};
 use crate::report::{ReportError, heat};
 use crate::trials::{self, Grid};
 use crate::verdict::sharpe;
@@ -82,7 +84,6 @@ struct Page {
     to: String,
     facts: Vec<Fact>,
     criteria: Vec<Criterion>,
-    failed: usize,
     equity: Both,
     interval: Option<String>,
     blind: Vec<Blind>,
@@ -153,7 +154,6 @@ impl Page {
             to: words::day(model.data.last.as_second()),
             facts: facts(stored),
             criteria: criteria(stored),
-            failed: model.verdict.failed().count(),
             equity: both(|width| equity(&replay.days, &beside, width)),
             interval: evidence.mean_day.map(|interval| {
                 format!("{} to {} pips a day", mean_pips(interval.low), mean_pips(interval.high))
@@ -165,10 +165,10 @@ impl Page {
                 .map(|((class, name), (rate, total))| Blind {
                     class,
                     name,
-                    trades: signed(rate.trades, 0).trim_start_matches('+').to_owned(),
+                    trades: plain(rate.trades, 0),
                     wins: percent(rate.wins),
                     mean: mean_pips(rate.mean),
-                    total: signed(total / 1_000.0, 1),
+                    total: signed(in_pips(total), 1),
                 })
                 .collect(),
             own: Blind {
@@ -245,7 +245,7 @@ fn facts(stored: &Stored) -> Vec<Fact> {
 
 fn criteria(stored: &Stored) -> Vec<Criterion> {
     let row = |criterion: &crate::verdict::gate::Criterion| {
-        let (found, demanded) = words::found_and_demanded(criterion);
+        let (found, demanded) = words::found_and_demanded(criterion, &stored.model.evidence);
         Criterion {
             name: words::name(criterion.name),
             found,

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Model, ModelError, Models, Stored};
+use crate::model::{Model, ModelError, Models, Promotion, Stored};
 
 /// Where a model stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -12,7 +12,7 @@ use crate::model::{Model, ModelError, Models, Stored};
 pub enum Standing {
     /// It passed its gate and speaks for its pair.
     Promoted,
-    /// It failed its gate and speaks for its pair all the same.
+    /// It speaks for its pair because somebody decided so against its gate or its made-up candles.
     Overridden { reason: String },
     /// It passed its gate and waits for promotion.
     Passed,
@@ -29,10 +29,10 @@ impl Standing {
             _ => None,
         };
         Ok(match promotion {
+            // A reason is recorded only where it was needed, whatever the criteria say.
+            Some(Promotion { override_reason: Some(reason), .. }) => Self::Overridden { reason },
             Some(_) if passed => Self::Promoted,
-            Some(promotion) => Self::Overridden {
-                reason: promotion.override_reason.unwrap_or_else(|| "no reason is recorded".to_owned()),
-            },
+            Some(_) => Self::Overridden { reason: "no reason is recorded".to_owned() },
             None if passed => Self::Passed,
             None => Self::Refused,
         })
@@ -54,11 +54,19 @@ impl Standing {
         let (failed, all) = (model.verdict.failed().count(), model.verdict.criteria.len());
         match self {
             Self::Promoted => format!("It passed all {all} criteria and speaks for {}.", model.pair),
-            Self::Overridden { reason } => format!(
-                "It failed {failed} of {all} criteria. It trades {} all the same, because somebody decided so: \
-                “{reason}”",
-                model.pair
-            ),
+            Self::Overridden { reason } => {
+                // A reason is needed without a failed criterion where the candles are made up, or where the gate
+                // has come to demand more since the training.
+                let against = match (failed, model.data.synthetic) {
+                    (0, true) => format!("It passed all {all} criteria, but on made-up candles."),
+                    (0, false) => {
+                        format!("It passed the {all} criteria of its training, not those of today.")
+                    }
+                    _ => format!("It failed {failed} of {all} criteria."),
+                };
+                let pair = model.pair;
+                format!("{against} It trades {pair} all the same, because somebody decided so: “{reason}”")
+            }
             Self::Passed => {
                 format!("It passed all {all} criteria. It gives no signals until it is promoted.")
             }

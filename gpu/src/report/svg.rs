@@ -54,6 +54,17 @@ impl Scale {
         if high > low { from + (value - low) / (high - low) * (to - from) } else { f64::midpoint(from, to) }
     }
 
+    /// Which of `count` places get a label, at most `most` of them: evenly apart, none closer to the next or to the end
+    /// of the scale than a label is wide.
+    pub fn labelled(&self, count: usize, most: usize, width: f64) -> impl Iterator<Item = usize> + use<> {
+        let ((low, high), (from, to)) = (self.values, self.pixels);
+        let each = (to - from) / (high - low).max(1.0);
+        let step = (1..count.max(1)).find(|step| *step as f64 * each >= width).unwrap_or(count.max(1));
+        let step = step.max(count.div_ceil(most.max(1)));
+        let scale = *self;
+        (0..count).step_by(step.max(1)).filter(move |at| *at == 0 || scale.at(*at as f64) + width <= to)
+    }
+
     /// Round values within the scale, some `count` of them, and the digits after the point that they need.
     pub fn steps(&self, count: f64) -> (Vec<f64>, usize) {
         let (low, high) = self.values;
@@ -157,10 +168,12 @@ impl Drawing {
         }
     }
 
-    /// The whole as an element, described for those who cannot see it.
+    /// The whole as an element, described for those who cannot see it. Where it has tips it takes the focus, for
+    /// keys to walk through them.
     pub fn finish(self, description: &str) -> String {
+        let focus = if self.body.contains(" data-tip=") { " data-walk tabindex=\"0\"" } else { "" };
         format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
+            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\"{focus}>{}</svg>",
             px(self.width),
             px(self.height),
             escape(description),
@@ -219,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn labels_stand_apart_and_within() {
+        for count in [1, 2, 7, 10, 17, 60, 261] {
+            for most in [3, 8, 9] {
+                let scale = Scale { values: (0.0, count as f64), pixels: (64.0, 1028.0) };
+                let places: Vec<f64> =
+                    scale.labelled(count, most, 80.0).map(|at| scale.at(at as f64)).collect();
+                assert!((1..=most).contains(&places.len()), "{count} {most}: {places:?}");
+                assert!(places.windows(2).all(|two| two[1] - two[0] >= 80.0), "{count} {most}: {places:?}");
+                assert!(places.iter().all(|place| place + 80.0 <= 1028.0), "{count} {most}: {places:?}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_that_is_drawn_ends_an_attribute_or_a_tag() {
         let mut drawing = Drawing::new(10.0, 10.0);
         drawing.rect("hit", (0.0, 0.0), (5.0, 5.0), Some("\"><script>alert('x')</script>\nmore"));
@@ -226,7 +253,7 @@ mod tests {
         let svg = drawing.finish("a \"chart\"");
         assert_eq!(
             svg,
-            "<svg viewBox=\"0 0 10 10\" role=\"img\" aria-label=\"a &quot;chart&quot;\"><rect class=\"hit\" x=\"0\" \
+            "<svg viewBox=\"0 0 10 10\" role=\"img\" aria-label=\"a &quot;chart&quot;\" data-walk tabindex=\"0\"><rect class=\"hit\" x=\"0\" \
              y=\"0\" width=\"5\" height=\"5\" data-tip=\"&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#10;\
              more\"/><text class=\"axis\" x=\"0\" y=\"0\">&lt;b&gt;&amp;</text></svg>"
         );

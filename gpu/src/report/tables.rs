@@ -3,12 +3,10 @@
 //! Owns their columns. Amounts are pips, exact to the thousandth; prices are decimals of the pair's digits;
 //! times are UTC.
 
+use crate::backtest::PIP_DIGITS;
 use crate::report::replay::{Kind, Played, Replay};
 use crate::report::words::exit;
 use crate::table_file::{Column, Values};
-
-/// Digits after the point of a centi-tick in pips.
-const PIP_DIGITS: u32 = 3;
 
 /// A row a walk-forward day.
 pub fn days(replay: &Replay) -> Vec<Column> {

@@ -4,48 +4,57 @@
 
 use jiff::Timestamp;
 
-use crate::backtest::{CENTITICKS, Costs, Exit};
+use crate::backtest::{CENTITICKS, Costs, Exit, PIP};
+use crate::output::counted;
 use crate::verdict::gate::{Bound, Criterion, Name};
-
-/// Centi-ticks in a pip: ten ticks.
-const PIP: i64 = 10 * CENTITICKS as i64;
+use crate::verdict::{Demands, Evidence};
 
 /// An amount in pips with a sign and one digit after the point: `+1,234.5`.
 pub fn pips(centiticks: i64) -> String {
-    let tenth = PIP.unsigned_abs() / 10;
-    let tenths = (centiticks.unsigned_abs() + tenth / 2) / tenth;
-    format!("{}{}.{}", sign(centiticks, tenths), grouped(tenths / 10), tenths % 10)
+    with_plus(plain_pips(centiticks))
 }
 
 /// The same without a plus, for depths and distances.
 pub fn plain_pips(centiticks: i64) -> String {
-    pips(centiticks).trim_start_matches('+').to_owned()
+    let tenth = u64::from(PIP.unsigned_abs()) / 10;
+    let tenths = (centiticks.unsigned_abs() + tenth / 2) / tenth;
+    let text = format!("{}.{}", grouped(tenths / 10), tenths % 10);
+    if centiticks < 0 { with_minus(text) } else { text }
 }
 
 /// A mean amount in pips with a sign and two digits after the point.
 pub fn mean_pips(centiticks: f64) -> String {
-    signed(centiticks / PIP as f64, 2)
+    signed(in_pips(centiticks), 2)
+}
+
+/// Centi-ticks as pips.
+pub fn in_pips(centiticks: f64) -> f64 {
+    centiticks / f64::from(PIP)
 }
 
 /// A number with a sign, commas and so many digits after the point; zero has no sign.
 pub fn signed(number: f64, digits: usize) -> String {
-    let text = format!("{:.digits$}", number.abs());
-    let zero = !text.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
-    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let text = whole.parse().map_or_else(|_| text.clone(), |whole| format!("{}{fraction}", grouped(whole)));
-    match (zero, number < 0.0) {
-        (true, _) => text,
-        (false, true) => format!("−{text}"),
-        (false, false) => format!("+{text}"),
-    }
+    with_plus(plain(number, digits))
 }
 
-fn sign(number: i64, shown: u64) -> &'static str {
-    match (shown, number < 0) {
-        (0, _) => "",
-        (_, true) => "−",
-        (_, false) => "+",
-    }
+/// The same without a plus.
+pub fn plain(number: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", number.abs());
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let text = whole.parse().map_or_else(|_| text.clone(), |whole| format!("{}{fraction}", grouped(whole)));
+    if number < 0.0 { with_minus(text) } else { text }
+}
+
+fn is_zero(text: &str) -> bool {
+    !text.bytes().any(|digit| (b'1'..=b'9').contains(&digit))
+}
+
+fn with_minus(text: String) -> String {
+    if is_zero(&text) { text } else { format!("−{text}") }
+}
+
+fn with_plus(text: String) -> String {
+    if is_zero(&text) || text.starts_with('−') { text } else { format!("+{text}") }
 }
 
 /// A number with a comma after every three digits.
@@ -95,11 +104,18 @@ pub const fn name(name: Name) -> &'static str {
 }
 
 /// What a criterion found and what it demands, in its own unit.
-pub fn found_and_demanded(criterion: &Criterion) -> (String, String) {
+pub fn found_and_demanded(criterion: &Criterion, evidence: &Evidence) -> (String, String) {
+    let sample =
+        |trades: u32, days: usize| format!("{}, {}", counted(trades as usize, "trade"), counted(days, "day"));
+    if criterion.name == Name::Sample {
+        // The measure is the scarcer of both, as a share of what is needed: nobody reads that.
+        let Demands { trades, days, .. } = Demands::default();
+        let found = sample(evidence.trades.trades, evidence.days.len());
+        return (found, format!("at least {}", sample(trades, days)));
+    }
     let unit = |value: f64| match criterion.name {
         Name::Timing | Name::RandomWalk => format!("p = {value:.3}"),
         Name::BaseRates | Name::Turnover => format!("{} pips", mean_pips(value)),
-        Name::Sample => format!("{:.0} %", value * 100.0),
         _ => percent(value),
     };
     let missing = match criterion.name {
@@ -108,6 +124,7 @@ pub fn found_and_demanded(criterion: &Criterion) -> (String, String) {
         _ => "not measured",
     };
     let found = criterion.found.map_or_else(|| missing.to_owned(), unit);
+    let found = if criterion.name == Name::Profit { format!("confidence {found}") } else { found };
     let demanded = match criterion.demanded {
         Bound::AtLeast(bound) => format!("at least {}", unit(bound)),
         Bound::AtMost(bound) => format!("at most {}", unit(bound)),
@@ -130,9 +147,8 @@ pub const fn exit(exit: Exit) -> &'static str {
 /// What trading was assumed to cost, a line each.
 pub fn costs(costs: &Costs, assumed_spread: bool) -> Vec<String> {
     let amount = |centiticks: i32| {
-        let units = i64::from(centiticks);
-        let thousandths = units.unsigned_abs() % PIP.unsigned_abs();
-        let text = format!("{}.{thousandths:03}", units.unsigned_abs() / PIP.unsigned_abs());
+        let thousandths = centiticks.unsigned_abs() % PIP.unsigned_abs();
+        let text = format!("{}.{thousandths:03}", centiticks.unsigned_abs() / PIP.unsigned_abs());
         let text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
         format!("{text} pip{}", if text == "1" { "" } else { "s" })
     };
@@ -155,10 +171,22 @@ pub fn costs(costs: &Costs, assumed_spread: bool) -> Vec<String> {
     ]
 }
 
-/// Text that begins like a sentence.
+/// Text that begins like a sentence, and whose numbers have the minus that all others here have: a model's file keeps
+/// to plain letters.
 pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    let mut sentence = String::with_capacity(text.len() + 2);
+    let mut letters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(letter) = letters.next() {
+        let begins = matches!(before, ' ' | '(') && letters.peek().is_some_and(char::is_ascii_digit);
+        match letter {
+            _ if sentence.is_empty() => sentence.extend(letter.to_uppercase()),
+            '-' if begins => sentence.push('−'),
+            _ => sentence.push(letter),
+        }
+        before = letter;
+    }
+    sentence
 }
 
 #[cfg(test)]
@@ -173,7 +201,17 @@ mod tests {
         );
         assert_eq!([-4.0, 4.0, 5.1, -1234.0].map(mean_pips), ["0.00", "0.00", "+0.01", "−1.23"]);
         assert_eq!(signed(-12_345.67, 1), "−12,345.7");
-        assert_eq!(plain_pips(23_000), "23.0");
+        assert_eq!([23_000, -23_000, -49].map(plain_pips), ["23.0", "−23.0", "0.0"]);
+        assert_eq!([1234.4, -1234.4, -0.4].map(|number| plain(number, 0)), ["1,234", "−1,234", "0"]);
+    }
+
+    #[test]
+    fn sentences_begin_large_and_have_a_minus_where_a_number_has_one() {
+        assert_eq!(
+            sentence("the mean lost -0.25 pips (between -1 and 2) on 2024-01-02, walk-forward -"),
+            "The mean lost −0.25 pips (between −1 and 2) on 2024-01-02, walk-forward -"
+        );
+        assert_eq!(sentence(""), "");
     }
 
     #[test]

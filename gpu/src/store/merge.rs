@@ -71,7 +71,7 @@ pub enum MergeError {
         Give another folder with --store."
     )]
     Kind { stored: &'static str, series: String, incoming: &'static str },
-    #[error(transparent)]
+    #[error("{0}. Replace what is stored with --replace, or give another folder with --store.")]
     Conflicts(Box<Conflicts>),
 }
 
@@ -126,6 +126,7 @@ pub fn merge(store: &Store, incoming: Incoming, replace: bool) -> Result<Merge, 
             let provenance = Provenance { synthetic: provenance.synthetic, ..Provenance::default() };
             CandleSet { pair, timeframe, provenance, candles: Vec::new() }
         };
+        let stored = set.candles.len();
         let mut change = MonthChange { month, new: 0, same: 0, replaced: 0 };
         let mut bars: BTreeMap<_, Candle> = set.candles.iter().map(|candle| (candle.time, *candle)).collect();
         for sourced in sourced {
@@ -143,7 +144,12 @@ pub fn merge(store: &Store, incoming: Incoming, replace: bool) -> Result<Merge, 
         }
         if change.new + change.replaced > 0 {
             set.candles = bars.into_values().collect();
-            join(&mut set.provenance, &provenance);
+            if replace && change.same + change.replaced == stored {
+                // Nothing is left that only the month's old sources and marks speak of.
+                set.provenance = provenance.clone();
+            } else {
+                join(&mut set.provenance, &provenance);
+            }
             merge.months.push((month, set));
         }
         merge.changes.push(change);
@@ -154,11 +160,13 @@ pub fn merge(store: &Store, incoming: Incoming, replace: bool) -> Result<Merge, 
     }
 }
 
-/// A store holds made-up candles or real ones, in all its series.
+/// A store holds made-up candles or real ones, in all its series. A month that cannot be read says nothing of its
+/// kind, and is no reason to keep other candles out: it is told of where it is wanted itself, and by `check`.
 fn refuse_other_kind(store: &Store, incoming: &Provenance) -> Result<(), MergeError> {
     for (pair, timeframe) in store.series()? {
-        if let Some(month) = store.months(pair, timeframe)?.first() {
-            let stored = store.read_month(pair, timeframe, *month)?.provenance.synthetic;
+        let mut months = store.months(pair, timeframe)?.into_iter();
+        if let Some((set, _)) = months.find_map(|month| store.describe_month(pair, timeframe, month).ok()) {
+            let stored = set.provenance.synthetic;
             if stored != incoming.synthetic {
                 return Err(MergeError::Kind {
                     stored: kind(stored),

@@ -153,16 +153,22 @@ fn nonsense_is_refused() {
     let refused = |spec: Spec| generate(&spec).unwrap_err().to_string();
     assert_eq!(
         refused(Spec { volatility: 0, ..good.clone() }),
-        "a volatility of 0 thousandths of a tick: expected 1 to 1100000"
+        "a volatility of 0 pips a minute: expected 0.0001 to 110"
     );
-    assert_eq!(refused(Spec { spread: -1, ..good.clone() }), "a spread of -1 ticks: expected 0 to 6875");
+    assert_eq!(refused(Spec { spread: -1, ..good.clone() }), "a spread of -0.1 pips: expected 0 to 687.5");
     assert!(refused(Spec { price: 0, ..good.clone() }).starts_with("a first price of 0 ticks"));
     let edge = |edge: Edge| refused(Spec { edge: Some(edge), ..good.clone() });
     let fair = Edge::of_drift(1_000);
     assert!(edge(Edge { window: 65, ..fair }).contains("window of 65 bits"));
     assert!(edge(Edge { rupture_share: f64::NAN, ..fair }).contains("NaN"));
-    assert!(edge(Edge { drift: 10_001, ..fair }).contains("expected 1 to the volatility, 10000"));
+    assert!(
+        edge(Edge { drift: 10_001, ..fair })
+            .contains("an edge of 1.0001 pips a bar: expected 0.0001 to the volatility, 1")
+    );
     assert!(edge(Edge { bars: 0, ..fair }).contains("0 bars"));
+    for bars in [MOST_BARS + 1, usize::MAX] {
+        assert_eq!(generate(&Spec { bars, ..good.clone() }), Err(SynthError::Bars { found: bars }));
+    }
     let late = Spec { start: Timestamp::MAX, ..good };
     assert_eq!(generate(&late), Err(SynthError::PastTheEnd));
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the measure and the sentence of each. Must not know what the others say.
 
+use crate::backtest::PIP;
 use crate::verdict::evidence::Evidence;
 use crate::verdict::gate::{Bound, Criterion, Demands, Name};
 use crate::verdict::moments::Moments;
@@ -12,9 +13,6 @@ fn criterion(name: Name, found: Option<f64>, demanded: Bound, sentence: String) 
     let found = found.filter(|found| found.is_finite());
     Criterion { name, found, demanded, passed: found.is_some_and(|found| demanded.holds(found)), sentence }
 }
-
-/// A pip is ten ticks in every pair.
-const CENTITICKS_PER_PIP: f64 = 1_000.0;
 
 pub(super) fn sample(evidence: &Evidence, demands: &Demands) -> Criterion {
     let (trades, days) = (evidence.trades.trades, evidence.days.len());
@@ -34,7 +32,7 @@ pub(super) fn profit(evidence: &Evidence, demands: &Demands) -> Criterion {
     let moments = Moments::of(&evidence.days);
     let found = sharpe::confidence(&moments);
     let range = evidence.mean_day.map_or_else(String::new, |interval| {
-        let bound = |bound: f64| format!("{:.2}", bound / CENTITICKS_PER_PIP);
+        let bound = |bound: f64| format!("{:.2}", bound / f64::from(PIP));
         format!(" (between {} and {} with 90 %)", bound(interval.low), bound(interval.high))
     });
     let sentence = format!(
@@ -191,5 +189,5 @@ fn none_or(count: usize) -> String {
 
 /// Centi-ticks in pips, of which each has ten ticks.
 pub(super) fn pips(centiticks: f64) -> String {
-    format!("{:.2} pips", centiticks / CENTITICKS_PER_PIP)
+    format!("{:.2} pips", centiticks / f64::from(PIP))
 }

@@ -208,6 +208,6 @@ fn mistakes_are_named() {
     }
     let empty = Sandbox::new("backtest-empty");
     let answer = run(&empty, "");
-    assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{}", answer.err);
+    assert_eq!((answer.code, answer.out.as_str()), (1, ""), "{}", answer.err);
     assert!(run(&empty, "--help").out.contains("A costs file (YAML or JSON) says what trading costs"));
 }

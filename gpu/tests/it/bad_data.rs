@@ -172,9 +172,72 @@ fn a_truncated_month_in_the_store_is_named_and_left_alone() {
         assert_eq!(answer.code, 1, "{verb}");
         let said = answer.out + &answer.err;
         assert!(said.contains("2025-07.parquet: truncated or damaged: its checksum"), "{verb}: {said}");
+        assert!(said.contains("Remove the file and import that month again."), "{verb}: {said}");
         assert!(!said.contains("panicked"), "{verb}: {said}");
     }
     assert_eq!(sandbox.stored(), before);
+}
+
+#[test]
+fn a_damaged_month_stands_in_no_other_months_way() {
+    let sandbox = Sandbox::new("one-damaged");
+    let moved = |month: &str| GOOD.replace("2025-07", month);
+    sandbox.file("may.csv", moved("2025-05")).file("june.csv", moved("2025-06")).file("july.csv", GOOD);
+    let import = |pair: &str, file: &str| {
+        sandbox.run(&format!("import --pair {pair} --timeframe M1 --spread 1 --mid {file}"))
+    };
+    assert_eq!(import("EUR_USD", "may.csv").code, 0);
+    assert_eq!(import("EUR_USD", "june.csv").code, 0);
+    let damaged = sandbox.store().root().join("EUR_USD/M1/2025-05.parquet");
+    std::fs::write(&damaged, "half").unwrap();
+    for (pair, file) in [("GBP_USD", "may.csv"), ("EUR_USD", "july.csv"), ("EUR_USD", "june.csv")] {
+        let answer = import(pair, file);
+        assert_eq!(answer.code, 0, "{pair} {file}: {}", answer.err);
+    }
+    let mixed = sandbox.run("import --pair USD_CAD --timeframe M1 --spread 1 --synthetic --mid may.csv");
+    assert!(
+        mixed.err.contains("they never mix"),
+        "the months that can be read say what they are: {}",
+        mixed.err
+    );
+    let replaced = import("EUR_USD", "may.csv --replace");
+    assert_eq!(replaced.code, 1);
+    assert!(replaced.err.contains("2025-05.parquet: not a Parquet file"), "{}", replaced.err);
+    assert!(replaced.err.contains("Remove the file and import that month again."), "{}", replaced.err);
+    let shown = sandbox.run("show");
+    assert_eq!(shown.code, 1);
+    assert!(shown.out.contains("EUR_USD  M1              3     6"), "{}", shown.out);
+    assert!(shown.out.contains("GBP_USD  M1              1     3"), "{}", shown.out);
+    assert!(shown.err.starts_with("error: data/candles/EUR_USD/M1/2025-05.parquet: "), "{}", shown.err);
+    let json: serde_json::Value = serde_json::from_str(&sandbox.run("show --json").out).unwrap();
+    assert_eq!(json["problems"].as_array().unwrap().len(), 1);
+    std::fs::remove_file(&damaged).unwrap();
+    assert_eq!(import("EUR_USD", "may.csv").code, 0);
+    assert_eq!(sandbox.run("show").code, 0);
+}
+
+#[test]
+fn files_of_one_price_named_as_bid_and_ask_are_told_for_what_they_are() {
+    let sandbox = Sandbox::new("one-price");
+    sandbox
+        .file("mid.json", JSON)
+        .file("bid.json", JSON.replace("\"mid\"", "\"bid\""))
+        .file("plain.csv", GOOD)
+        .file("h.csv", "20120201 000000;1.30660;1.30663;1.30656;1.30661;0\n");
+    for (file, holds) in [
+        ("mid.json", "mid prices only"),
+        ("bid.json", "bid prices only"),
+        ("plain.csv", "one price for each bar"),
+        ("h.csv", "one price for each bar"),
+    ] {
+        let answer = sandbox.run(&format!("import --pair EUR_USD --timeframe M1 {file}"));
+        assert_eq!(answer.code, 1);
+        let expected = format!(
+            "error: {file}: holds {holds}, no bid and ask. Say which price it is with --bid, --ask or --mid before \
+             its name, and which spread to assume with --spread PIPS.\nNothing was written.\n"
+        );
+        assert_eq!(answer.err, expected);
+    }
 }
 
 #[test]
@@ -201,7 +264,11 @@ fn arguments_that_make_no_sense() {
             "import --pair EUR_USD --timeframe M1 --mid a.csv --spread 1 --time-format us",
             "expected iso, unix",
         ),
-        ("show -n 3", "-n shows the bars of one series"),
+        ("show -n 3", "--newest shows the bars of one series"),
+        (
+            "import --pair EUR_USD --timeframe M1 --mid a.csv --spread 79228162514264337593543950335",
+            "is no whole number of ticks from 0 to 10000",
+        ),
         ("chekc", "unrecognized subcommand"),
     ] {
         let answer = sandbox.run(words);
@@ -209,6 +276,7 @@ fn arguments_that_make_no_sense() {
         assert!(answer.err.contains(said), "{words}: {}", answer.err);
     }
     let answer = sandbox.run("import --pair EUR_USD --timeframe M1 --mid a.csv --spread 0.05");
+    assert_eq!(answer.code, 2);
     assert!(answer.err.contains("the spread of 0.05 pips is no whole number of ticks"), "{}", answer.err);
     assert!(sandbox.stored().is_empty());
 }

@@ -191,11 +191,109 @@ fn other_content_is_a_conflict_until_it_is_to_be_replaced() {
     );
     assert_eq!(sandbox.stored(), before);
     let dry = sandbox.ok(&format!("import {EUR} b.csv --replace --dry-run"));
+    let other = sandbox.ok(&format!("import {EUR} b.csv --dry-run --store other/candles"));
+    assert!(other.contains("nothing written") && !sandbox.path("other").exists(), "{other}");
     assert!(dry.contains("nothing written (--dry-run)"), "{dry}");
     assert_eq!(sandbox.stored(), before);
     sandbox.ok(&format!("import {EUR} b.csv --replace"));
     let set = sandbox.load("EUR_USD", Timeframe::M1);
     assert_eq!((set.candles.len(), set.candles[0].bid.close.get()), (1, 110_011));
+}
+
+#[test]
+fn marks_go_with_the_last_bar_that_they_speak_of() {
+    let sandbox = Sandbox::new("marks");
+    let (one, two) = ("2025-07-31T23:58:00Z", "2025-07-31T23:59:00Z");
+    let mid = "time,open,high,low,close\n2025-07-31T23:58:00Z,1.1,1.1,1.1,1.1\n2025-07-31T23:59:00Z,1.1,1.1,1.1,1.1\n";
+    sandbox.file("mid.csv", mid).file("one.csv", rows(&[one], "1.10010"));
+    sandbox.file("two.csv", rows(&[one, two], "1.10010"));
+    let found = |file: &str| {
+        sandbox.ok(&format!("import {EUR} {file} --replace"));
+        let provenance = sandbox.load("EUR_USD", Timeframe::M1).provenance;
+        (provenance.assumed_spread, provenance.sources.into_iter().collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(found("--mid mid.csv --spread 1 --source broker"), (true, "broker".into()));
+    assert_eq!(found("one.csv"), (true, "broker,csv".into()), "the second bar is the broker's still");
+    assert_eq!(found("two.csv"), (false, "csv".into()), "of the broker's bars none is left");
+}
+
+#[test]
+fn date_and_time_may_lie_in_columns_of_their_own() {
+    for (name, text, more) in [
+        (
+            "metatrader",
+            "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n\
+             2012.02.01\t02:00:00\t1.31\t1.32\t1.30\t1.315\t12\t0\t8\n",
+            "--utc-offset +02:00",
+        ),
+        ("date-time", "Date,Time,Open,High,Low,Close,Volume\n2012-02-01,00:00,1.31,1.32,1.30,1.315,12\n", ""),
+        (
+            "headless",
+            "2012.02.01,00:00,1.31,1.32,1.30,1.315,12\n",
+            "--columns date=#1,time=#2,open=#3,high=#4,low=#5,close=#6,volume=#7",
+        ),
+        // A whole moment needs no date beside it, and a date alone is a whole moment.
+        ("both", "date,timestamp,open,high,low,close,v\nx,2012-02-01T00:00Z,1.31,1.32,1.30,1.315,12\n", ""),
+        (
+            "named",
+            "Date,Zeit,o,h,l,c,v\nx,2012-02-01T00:00Z,1.31,1.32,1.30,1.315,12\n",
+            "--columns time=Zeit",
+        ),
+        ("date", "date,open,high,low,close,v\n2012-02-01 00:00,1.31,1.32,1.30,1.315,12\n", ""),
+    ] {
+        let sandbox = Sandbox::new(&format!("apart-{name}"));
+        sandbox.file("a.csv", text);
+        sandbox.ok(&format!("import {EUR} --bid a.csv --spread 1 {more}"));
+        let set = sandbox.load("EUR_USD", Timeframe::M1);
+        assert_eq!(times(&set.candles), ["2012-02-01T00:00:00Z"], "{name}");
+        assert_eq!(
+            (ticks(&set.candles[0].bid), set.candles[0].volume),
+            ([131_000, 132_000, 130_000, 131_500], 12)
+        );
+    }
+}
+
+#[test]
+fn a_volume_that_counts_something_else_is_left_out_when_told_to() {
+    let sandbox = Sandbox::new("volume");
+    sandbox.file(
+        "dukascopy.csv",
+        "Gmt time,Open,High,Low,Close,Volume\n01.02.2012 00:00:00.000,1.31,1.32,1.30,1.315,123.4500\n",
+    );
+    let import = |columns: &[&str]| {
+        let args =
+            ["import", "--pair", "EUR_USD", "--timeframe", "M1", "--bid", "dukascopy.csv", "--spread", "1"];
+        sandbox.run_args(&[&args[..], &["--time-format", "%d.%m.%Y %H:%M:%S%.f"], columns].concat())
+    };
+    let refused = import(&[]);
+    assert!(
+        refused.err.contains("dukascopy.csv:2: column volume: '123.4500' is no volume"),
+        "{}",
+        refused.err
+    );
+    assert!(refused.err.contains("--columns volume=-"), "{}", refused.err);
+    assert_eq!(import(&["--columns", "volume=-"]).code, 0);
+    let set = sandbox.load("EUR_USD", Timeframe::M1);
+    assert_eq!((times(&set.candles), set.candles[0].volume), (vec!["2012-02-01T00:00:00Z".to_owned()], 0));
+}
+
+#[test]
+fn years_apart_a_price_may_be_another() {
+    let sandbox = Sandbox::new("years");
+    let header = "time,open,high,low,close\n";
+    let row = |time: &str, price: &str| format!("{time},{price},{price},{price},{price}\n");
+    sandbox
+        .file(
+            "a.csv",
+            format!("{header}{}{}", row("2012-02-01T00:00Z", "1.30"), row("2015-02-02T00:00Z", "1.00")),
+        )
+        .file("b.csv", format!("{header}{}", row("2022-09-27T00:00Z", "0.7")))
+        .file("c.csv", format!("{header}{}", row("2022-09-30T00:00Z", "1.2")));
+    let import = format!("import {EUR} --spread 1 --mid");
+    sandbox.ok(&format!("{import} a.csv"));
+    sandbox.ok(&format!("{import} b.csv"));
+    let answer = sandbox.run(&format!("{import} c.csv"));
+    assert!(answer.err.contains("is this another pair?"), "days apart it may not: {}", answer.err);
 }
 
 #[test]
@@ -272,8 +370,7 @@ fn one_writer_at_a_time_and_what_an_interrupted_one_left_is_cleared_away() {
 #[test]
 fn a_month_that_cannot_be_written_leaves_all_months_as_they_were() {
     let sandbox = Sandbox::new("unwritable");
-    let times = ["2025-07-31T23:58:00Z", "2025-08-01T00:00:00Z"];
-    sandbox.file("a.csv", rows(&times[..1], "1.10010")).file("b.csv", rows(&times, "1.10011"));
+    sandbox.file("a.csv", rows(&["2025-07-31T23:58:00Z"], "1.10010"));
     sandbox.ok(&format!("import {EUR} a.csv"));
     let before = sandbox.stored();
     // Where August's file is to be written first there is a folder.
@@ -281,7 +378,8 @@ fn a_month_that_cannot_be_written_leaves_all_months_as_they_were() {
     let store = sandbox.store();
     let lock = store.lock().unwrap();
     std::fs::create_dir(&part).unwrap();
-    let set = sandbox.load("EUR_USD", Timeframe::M1);
+    let mut set = sandbox.load("EUR_USD", Timeframe::M1);
+    set.candles[0].volume += 1;
     let months = ["2025-07", "2025-08"].map(|month| (month.parse().unwrap(), set.clone()));
     let error = store.publish(&lock, &months).unwrap_err().to_string();
     assert!(error.contains("2025-08.parquet.part"), "{error}");

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
-use sep_gpu::model::{Models, Stored};
+use sep_gpu::model::Stored;
+use sep_gpu::report::words;
 use sep_gpu::trials::Grid;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
+use crate::trained::{kept, models, passing, real};
 
 /// A sandbox with a model of made-up candles.
 fn trained(name: &str, synth: &str) -> Sandbox {
@@ -21,10 +23,6 @@ fn trained(name: &str, synth: &str) -> Sandbox {
 }
 
 const NO_EDGE: &str = "synth EUR_USD --days 30 --seed 5";
-
-fn models(sandbox: &Sandbox) -> Models {
-    Models::at(sandbox.path("data/models"))
-}
 
 fn model(sandbox: &Sandbox) -> Stored {
     models(sandbox).trained("EUR_USD".parse().unwrap()).unwrap().unwrap()
@@ -54,13 +52,19 @@ fn a_model_without_an_edge_is_reported_as_one() {
     assert!(page.contains("<strong>No edge"), "no headline");
     assert!(page.contains("MADE-UP CANDLES") && page.contains("What a backtest is not"));
     for criterion in &stored.model.verdict.criteria {
-        let sentence = &criterion.sentence[1..];
-        assert!(page.replace("&#x2f;", "/").replace("&#x27;", "'").contains(sentence), "{sentence}");
+        let sentence = words::sentence(&criterion.sentence);
+        assert!(page.replace("&#x2f;", "/").replace("&#x27;", "'").contains(&sentence), "{sentence}");
+    }
+    let evidence = &stored.model.evidence;
+    let sample = format!("{} trades, {} days", evidence.trades.trades, evidence.days.len());
+    for text in [&out, &page] {
+        assert!(text.contains(&sample) && text.contains("at least 100 trades, 20 days"), "{sample}");
+        assert!(text.contains("confidence ") && text.contains("at least 95.0 %"), "{text}");
     }
     assert!(page.contains(&stored.hash.to_string()) && page.contains(&stored.model.data.hash.to_string()));
     // Every fold and every map is there.
     assert_eq!(page.matches("class=\"span\"").count(), 12);
-    assert_eq!(page.matches("<table class=\"heat\">").count(), 2);
+    assert_eq!(page.matches("<table class=\"heat\"").count(), 2);
     // It needs nothing else, and is the same every time.
     for elsewhere in ["http:", "https:", " src=", "@import", "url(", "<link", "NaN", "inf"] {
         assert!(!page.replace("information", "").contains(elsewhere), "{elsewhere}");
@@ -102,12 +106,57 @@ fn an_override_is_told_and_what_it_says_stays_text() {
 }
 
 #[test]
-fn an_edge_passes_and_is_promoted_by_those_who_promote_it() {
+fn an_override_is_told_of_a_model_that_passed_every_criterion() {
     let sandbox = trained("report-edge", "synth EUR_USD --days 60 --seed 3 --edge 0.5");
     assert!(page(&sandbox).contains("<strong>Passed, not yet promoted"));
-    models(&sandbox).promote(&model(&sandbox), None).unwrap();
+    assert_eq!(sandbox.sep_gpu(&["promote", "EUR_USD"]).code, 1, "its candles are made up");
+    assert_eq!(sandbox.sep_gpu(&["promote", "EUR_USD", "--override", "to try it out"]).code, 0);
+    let told = "It passed all 11 criteria, but on made-up candles. It trades EUR_USD all the same, because \
+                somebody decided so: “to try it out”";
     let page = page(&sandbox);
-    assert!(page.contains("<strong>Promoted") && !page.contains("✗ failed"));
+    assert!(page.contains("<strong>Overridden") && page.contains(told) && !page.contains("✗ failed"));
+    let out = report(&sandbox, &["EUR_USD"]);
+    assert!(out.starts_with("EUR_USD  Overridden\n") && out.contains(told), "{out}");
+    let out: Value = serde_json::from_str(&report(&sandbox, &["--json"])).unwrap();
+    assert_eq!(
+        (&out["models"][0]["standing"], &out["models"][0]["reason"]),
+        (&"overridden".into(), &"to try it out".into())
+    );
+}
+
+#[test]
+fn a_model_of_real_candles_that_passed_is_promoted_by_those_who_promote_it() {
+    let sandbox = Sandbox::new("report-promoted");
+    let stored = kept(&sandbox, &real(passing()));
+    let standing = || {
+        let out: Value = serde_json::from_str(&report(&sandbox, &["--json"])).unwrap();
+        out["models"][0]["standing"].clone()
+    };
+    assert_eq!(standing(), "passed");
+    models(&sandbox).promote(&stored, None).unwrap();
+    assert_eq!(standing(), "promoted");
+    // The summary needs no candles; the page does, and there are none.
+    let answer = sandbox.sep_gpu(&["report", "EUR_USD"]);
+    assert!(answer.out.starts_with("EUR_USD  Promoted\n"), "{}", answer.out);
+    assert!(answer.out.contains("It passed all 11 criteria and speaks for EUR_USD."), "{}", answer.out);
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn later_candles_of_another_source_leave_the_models_candles_what_they_are() {
+    let sandbox = trained("report-later", NO_EDGE);
+    let before = model(&sandbox).model.data;
+    // The next hour of the same month, with an assumed spread and another source.
+    let close = before.last.as_second();
+    let row = |at: i64| {
+        let time = jiff::Timestamp::from_second(close + at * 60).unwrap();
+        format!("{time},1.10000,1.10010,1.09990,1.10005\n")
+    };
+    let rows: String = (0..60).map(row).collect();
+    sandbox.file("later.csv", format!("time,open,high,low,close\n{rows}"));
+    sandbox.ok("import --pair EUR_USD --timeframe M1 --synthetic --allow-jumps --spread 1 --mid later.csv");
+    assert!(sandbox.ok("show").contains("csv,synth-seed5"), "{}", sandbox.ok("show"));
+    report(&sandbox, &["EUR_USD"]);
 }
 
 #[test]
@@ -203,13 +252,14 @@ fn the_grid_counts_every_variant_in_every_map() {
     report(&sandbox, &["EUR_USD", "--out", "page.html", "--heat", "hold,buy_above"]);
     let page = fs::read_to_string(sandbox.path("page.html")).unwrap();
     assert!(page.contains("by <b>buy above</b> (down) and <b>hold</b> (across)"));
-    let answer = sandbox.sep_gpu(&["report", "EUR_USD", "--heat", "hold,hours"]);
-    assert_eq!(answer.code, 2);
-    assert!(
-        answer.err.contains("expected two of what the search varied: timeframe, window"),
-        "{}",
-        answer.err
-    );
+    // It is refused before anything else is done, whether there is a grid or not.
+    fs::remove_file(stored.path.with_extension("grid.json")).unwrap();
+    for axes in ["hold,hours", "hold,hold", "nonsense,window"] {
+        let answer = sandbox.sep_gpu(&["report", "EUR_USD", "--heat", axes, "--parquet", "tables"]);
+        assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{axes}");
+        let expected = "expected two of what the search for EUR_USD varied: timeframe, window";
+        assert!(answer.err.starts_with("error: --heat") && answer.err.contains(expected), "{}", answer.err);
+    }
 }
 
 #[test]
@@ -221,6 +271,8 @@ fn what_cannot_be_reported_is_said() {
         (&["report", "nothing.json"], 1, "cannot read nothing.json"),
         (&["report", "--heat", "window"], 2, "expected such as window,stop"),
         (&["report", "--json", "--parquet", "tables"], 2, "cannot be used with"),
+        (&["report", "--json", "--out", "page.html"], 2, "cannot be used with"),
+        (&["report", "EURUSD"], 2, "'EURUSD' is no pair"),
     ] {
         let answer = sandbox.sep_gpu(args);
         assert_eq!(answer.code, code, "{args:?}: {}", answer.err);
@@ -234,4 +286,26 @@ fn what_cannot_be_reported_is_said() {
     assert!(answer.err.contains("--out names one file"), "{}", answer.err);
     let out = report(&sandbox, &[]);
     assert_eq!(out.matches("\npage    ").count(), 2, "{out}");
+    // What is wrong with one model or its candles keeps no other from its report.
+    fs::remove_dir_all(sandbox.path("data/candles/EUR_USD")).unwrap();
+    fs::create_dir(sandbox.path("data/models/NZD_USD")).unwrap();
+    let damaged = sandbox.path("data/models/AUD_USD/trained.json");
+    fs::create_dir(damaged.parent().unwrap()).unwrap();
+    fs::write(&damaged, "{").unwrap();
+    let answer = sandbox.sep_gpu(&["report"]);
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.out.contains("EUR_USD  No edge") && answer.out.contains("USD_JPY  No edge"),
+        "{}",
+        answer.out
+    );
+    assert_eq!(answer.out.matches("\npage    ").count(), 1, "{}", answer.out);
+    let told: Vec<&str> = answer.err.lines().collect();
+    assert!(told.len() == 2 && told[0].contains("AUD_USD/trained.json"), "{told:?}");
+    assert!(told[1].starts_with("error: no EUR_USD candles"), "{told:?}");
+    let answer = sandbox.sep_gpu(&["report", "--json"]);
+    let json: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(answer.code, 1);
+    assert_eq!(json["models"].as_array().unwrap().len(), 2);
+    assert!(json["problems"][0].as_str().unwrap().contains("AUD_USD/trained.json"), "{json}");
 }

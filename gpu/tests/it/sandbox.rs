@@ -69,8 +69,6 @@ impl Sandbox {
             .env_remove("SEP_CANDLES")
             .env_remove("SEP_MODELS")
             .env_remove("SEP_SIGNALS")
-            .env_remove("SEP_MODELS")
-            .env_remove("SEP_SIGNALS")
             .envs(variables.iter().copied())
             .current_dir(&self.root)
             .output()

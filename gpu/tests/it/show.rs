@@ -44,22 +44,34 @@ fn json_for_machines() {
             }],
             "candles": [{
                 "time": "2025-07-31T23:59:00Z", "volume": 40,
-                "bid": ["1.10010", "1.10019", "1.10002", "1.10013"],
-                "ask": ["1.10022", "1.10031", "1.10014", "1.10025"]
-            }]
+                "bid": {"open": "1.10010", "high": "1.10019", "low": "1.10002", "close": "1.10013"},
+                "ask": {"open": "1.10022", "high": "1.10031", "low": "1.10014", "close": "1.10025"}
+            }],
+            "problems": []
         })
     );
-    let empty: serde_json::Value = serde_json::from_str(&sandbox.ok("show GBP_USD --json")).unwrap();
-    assert_eq!(empty, json!({ "series": [] }));
+    assert_eq!(sandbox.ok("show EUR_USD M1 --newest 3"), sandbox.ok("show EUR_USD M1 -n 3"));
+    let answer = sandbox.run("show GBP_USD --json");
+    let empty: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!((empty, answer.code), (json!({ "series": [], "problems": [] }), 1));
 }
 
 #[test]
-fn an_empty_store_is_no_failure() {
+fn where_there_is_nothing_the_exit_code_says_so() {
     let sandbox = Sandbox::new("show-empty");
     for words in ["show", "check"] {
         let answer = sandbox.run(words);
-        assert_eq!((answer.code, answer.out.as_str()), (0, ""), "{words}");
-        assert_eq!(answer.err, "no candles in data/candles\n");
+        assert_eq!((answer.code, answer.out.as_str()), (1, ""), "{words}");
+        assert_eq!(
+            answer.err,
+            "error: no candles in data/candles: 'sep-gpu candles import' brings some in\n"
+        );
+    }
+    sandbox.put("2025-07", &minutes("2025-07-31T23:00:00Z", 60));
+    for words in ["show AUD_USD", "check AUD_USD"] {
+        let answer = sandbox.run(words);
+        assert_eq!((answer.code, answer.out.as_str()), (1, ""), "{words}");
+        assert!(answer.err.contains("no candles of AUD_USD in data/candles:"), "{}", answer.err);
     }
     assert!(sandbox.run("import --help").out.contains("Examples:"));
 }

@@ -78,4 +78,13 @@ fn what_cannot_be_read_is_named_beside_the_rest() {
     assert_eq!(answer.code, 1);
     assert!(answer.out.contains("M1, 60 bars"), "{}", answer.out);
     assert!(answer.err.contains(stored.path.file_name().unwrap().to_str().unwrap()), "{}", answer.err);
+    std::fs::write(sandbox.store().root().join("EUR_USD/M1/2025-07.parquet"), "half").unwrap();
+    let answer = sandbox.sep_gpu(&["status"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.out.contains("  candles   cannot be read\n"), "{}", answer.out);
+    assert!(
+        answer.out.contains("  next      mend the candles: 'sep-gpu candles check EUR_USD'"),
+        "{}",
+        answer.out
+    );
 }

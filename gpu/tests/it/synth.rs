@@ -34,6 +34,7 @@ fn more_days_add_and_another_seed_is_a_conflict() {
     let answer = sandbox.run("synth EUR_USD --bars 1000 --seed 6");
     assert_eq!(answer.code, 1);
     assert!(answer.err.contains("1000 bars are stored with other content"), "{}", answer.err);
+    assert!(answer.err.contains("with --replace, or give another folder with --store"), "{}", answer.err);
     assert_eq!(sandbox.stored(), before);
     sandbox.ok("synth EUR_USD --bars 1000 --seed 6 --replace");
     assert_ne!(sandbox.stored(), before);
@@ -56,8 +57,16 @@ fn arguments_that_make_no_sense() {
         ("synth EUR_USD --seed 1", "--days"),
         ("synth EUR_USD --bars 5 --days 1 --seed 1", "cannot be used with"),
         ("synth EUR_USD --bars 5 --seed 1 --spread 0.85", "expected a moderate number of steps of 0.1 pips"),
-        ("synth EUR_USD --bars 5 --seed 1 --edge 2", "expected 1 to the volatility, 10000"),
-        ("synth EUR_USD --bars 5 --seed 1 --volatility 0", "a volatility of 0"),
+        (
+            "synth EUR_USD --bars 5 --seed 1 --edge 2",
+            "an edge of 2 pips a bar: expected 0.0001 to the volatility, 1",
+        ),
+        ("synth EUR_USD --bars 5 --seed 1 --volatility 0", "a volatility of 0 pips"),
+        ("synth EUR_USD --bars 5 --seed 1 --start 9999-12-31", "expected a year from 1970 to 9998"),
+        ("synth EUR_USD --bars 5 --seed 1 --start 1969-12-31", "expected a year from 1970 to 9998"),
+        ("synth EUR_USD --bars 99999999999 --seed 1", "99999999999 bars: expected 1 to 20000000"),
+        ("synth EUR_USD --days 4294967295 --seed 1", "past the end of time"),
+        ("synth EUR_USD --days 0 --seed 1", "0 bars: expected 1"),
     ] {
         let answer = sandbox.run(words);
         assert_eq!(answer.code, 2, "{words}: {}", answer.err);

@@ -140,7 +140,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
         answer.err
     };
     assert!(error("train EUR_USD", 1).contains("no EUR_USD candles in data/candles"));
-    assert!(error("train --all", 2).contains("no candles in data/candles"));
+    assert!(error("train --all", 1).contains("no candles in data/candles"));
     assert!(error("train", 2).contains("<PAIRS>"));
     assert!(error("train EUR_USD --backend cuda", 1).contains("--backend cpu"));
     sandbox.ok("synth EUR_USD --bars 2000 --seed 1");

@@ -1,12 +1,10 @@
 //! The equity of the walk-forward days, and the drawdown under it.
 
+use crate::output::counted;
 use crate::report::replay::Day;
 use crate::report::svg::{Drawing, Scale, Width};
-use crate::report::words::{mean_pips, pips, plain_pips, signed};
+use crate::report::words::{in_pips, mean_pips, pips, plain_pips, signed};
 use crate::verdict::resample::Interval;
-
-/// Centi-ticks in a pip.
-const PIP: f64 = 1_000.0;
 
 /// What is drawn beside the days. Amounts in centi-ticks.
 #[derive(Debug)]
@@ -47,12 +45,12 @@ pub fn equity(days: &[Day], beside: &Beside, width: Width) -> String {
     slices(&mut drawing, days, &x, (top, bottom), width);
     drawing.levels(&y, (left, right), width.pick(6.0, 4.0), signed);
     if let Some(Interval { low, high, .. }) = beside.interval {
-        let corner = |mean: f64| (x.at(count), y.at(mean * count / PIP));
+        let corner = |mean: f64| (x.at(count), y.at(in_pips(mean * count)));
         drawing.points("band", [(x.at(0.0), y.at(0.0)), corner(low), corner(high)], true);
     }
     drawing.line("zero", (left, y.at(0.0)), (right, y.at(0.0)));
     for (class, total) in ["blind buy", "blind sell", "blind coin"].into_iter().zip(beside.blind) {
-        let total = total / PIP;
+        let total = in_pips(total);
         // A line that leaves the chart ends at its edge.
         let (low, high) = y.values;
         let stays = if total < low {
@@ -64,13 +62,14 @@ pub fn equity(days: &[Day], beside: &Beside, width: Width) -> String {
         };
         drawing.line(class, (x.at(0.0), y.at(0.0)), (x.at(count * stays), y.at(total * stays)));
     }
-    let curve = || sums.iter().enumerate().map(|(at, sum)| (x.at(at as f64), y.at(*sum as f64 / PIP)));
+    let curve = || sums.iter().enumerate().map(|(at, sum)| (x.at(at as f64), y.at(in_pips(*sum as f64))));
     drawing.points("curve", curve(), false);
 
-    let deepest = depths.iter().min().copied().unwrap_or(0) as f64 / PIP;
+    let deepest = in_pips(depths.iter().min().copied().unwrap_or(0) as f64);
     let down = Scale { values: (deepest.min(-1.0), 0.0), pixels: (bottom, under) };
     drawing.levels(&down, (left, right), 3.0, signed);
-    let fall = depths.iter().enumerate().map(|(at, depth)| (x.at(at as f64), down.at(*depth as f64 / PIP)));
+    let fall =
+        depths.iter().enumerate().map(|(at, depth)| (x.at(at as f64), down.at(in_pips(*depth as f64))));
     let base = [(x.at(count), under), (x.at(0.0), under)];
     drawing.points("fall", fall.chain(base), true);
     drawing.text("title start", (left, under - 8.0), "Drawdown below the highest point so far, pips");
@@ -78,10 +77,10 @@ pub fn equity(days: &[Day], beside: &Beside, width: Width) -> String {
 
     for (at, day) in days.iter().enumerate() {
         let tip = format!(
-            "{}\n{} pips on this day, {} trades\n{} pips since the start\n{} pips below the highest point",
+            "{}\n{} pips on this day, {}\n{} pips since the start\n{} pips below the highest point",
             day.date,
             pips(day.net),
-            day.trades,
+            counted(day.trades, "trade"),
             pips(sums[at + 1]),
             plain_pips(-depths[at + 1]),
         );
@@ -100,12 +99,12 @@ pub fn equity(days: &[Day], beside: &Beside, width: Width) -> String {
 
 /// Room for the curve and the interval; blind trading may take half as much again, no more.
 fn range(sums: &[i64], beside: &Beside, count: f64) -> (f64, f64) {
-    let mut values: Vec<f64> = sums.iter().map(|sum| *sum as f64 / PIP).collect();
-    values.extend(beside.interval.iter().flat_map(|i| [i.low, i.high]).map(|mean| mean * count / PIP));
+    let mut values: Vec<f64> = sums.iter().map(|sum| in_pips(*sum as f64)).collect();
+    values.extend(beside.interval.iter().flat_map(|i| [i.low, i.high]).map(|mean| in_pips(mean * count)));
     let low = values.iter().copied().fold(0.0, f64::min);
     let high = values.iter().copied().fold(0.0, f64::max);
     let room = (high - low).max(1.0) / 2.0;
-    let blind = |pick: fn(f64, f64) -> f64| beside.blind.iter().map(|total| total / PIP).fold(0.0, pick);
+    let blind = |pick: fn(f64, f64) -> f64| beside.blind.iter().map(|total| in_pips(*total)).fold(0.0, pick);
     let low = low.min(blind(f64::min).max(low - room));
     let high = high.max(blind(f64::max).min(high + room));
     let air = (high - low).max(1.0) * 0.04;
@@ -130,9 +129,7 @@ fn slices(drawing: &mut Drawing, days: &[Day], x: &Scale, (top, bottom): (f64, f
 
 /// Dates under the chart, as many as fit.
 fn dates(drawing: &mut Drawing, days: &[Day], x: &Scale, y: f64, width: Width) {
-    let fit = width.pick(9, 3).min(days.len());
-    for label in 0..fit {
-        let at = label * days.len() / fit;
+    for at in x.labelled(days.len(), width.pick(9, 3), 80.0) {
         drawing.text("axis start", (x.at(at as f64), y), &days[at].date.to_string());
     }
 }

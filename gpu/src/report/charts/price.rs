@@ -6,6 +6,7 @@ use std::ops::Range;
 use sep_contract::Side;
 
 use crate::bars::Bars;
+use crate::output::counted;
 use crate::report::replay::Played;
 use crate::report::svg::{Drawing, Scale, Width, px};
 use crate::report::words::{exit, grouped, minute, pips, price};
@@ -117,11 +118,12 @@ pub fn overview(bars: &Bars, range: Range<usize>, trades: &[&Played], width: Wid
         let candle = &thinned.candles[at];
         let digits = bars.pair.digits();
         let tip = format!(
-            "{} to {} UTC\nmid {} to {}\n{count} trades ended, {won} won, {} pips",
+            "{} to {} UTC\nmid {} to {}\n{} ended, {won} won, {} pips",
             minute(bars.time[first]),
             minute(bars.close_time(last)),
             price(candle.low, digits),
             price(candle.high, digits),
+            counted(*count, "trade"),
             pips(*net),
         );
         drawing.rect("hit", (from, frame.top), (to, lane_bottom), Some(&tip));
@@ -171,18 +173,7 @@ pub fn close_up(bars: &Bars, trades: &[&Played], width: Width) -> String {
         let (a, b) = (px(entry), px(entry - tip_y));
         let mark = format!("M{} {a}L{} {b}L{} {b}Z", px(from), px(from - 5.5), px(from + 5.5));
         drawing.path(&format!("mark {state}"), &mark, None);
-        let cross = format!(
-            "M{} {}L{} {}M{} {}L{} {}",
-            px(to - 4.0),
-            px(left - 4.0),
-            px(to + 4.0),
-            px(left + 4.0),
-            px(to - 4.0),
-            px(left + 4.0),
-            px(to + 4.0),
-            px(left - 4.0)
-        );
-        drawing.path(&format!("cross {state}"), &cross, None);
+        drawing.path(&format!("exit {state}"), &exit_mark(trade.net > 0, to, left), None);
         let corner = (from.min(to) - 7.0, entry.min(left) - 12.0);
         let across = (from.max(to) + 7.0, entry.max(left) + 12.0);
         drawing.rect("hit", corner, across, Some(&tip(bars, played)));
@@ -190,6 +181,17 @@ pub fn close_up(bars: &Bars, trades: &[&Played], width: Width) -> String {
     times(&mut drawing, bars, &thinned, &x, frame.bottom + 17.0, &frame);
     let text = format!("Candles of the mid price of {} with the newest {} trades", bars.pair, shown.len());
     drawing.finish(&text)
+}
+
+/// Where a trade ended: a disc where it won, a cross where it lost, for eyes that do not tell the colours.
+fn exit_mark(won: bool, x: f64, y: f64) -> String {
+    let (left, right) = (px(x - 4.0), px(x + 4.0));
+    if won {
+        let y = px(y);
+        return format!("M{left} {y}A4 4 0 1 0 {right} {y}A4 4 0 1 0 {left} {y}Z");
+    }
+    let (top, bottom) = (px(y - 4.0), px(y + 4.0));
+    format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}")
 }
 
 fn tip(bars: &Bars, played: &Played) -> String {
@@ -256,9 +258,7 @@ fn candles(drawing: &mut Drawing, bars: &Bars, thinned: &Thinned, frame: &Frame,
 
 /// Moments under the chart, as many as fit.
 fn times(drawing: &mut Drawing, bars: &Bars, thinned: &Thinned, x: &Scale, y: f64, frame: &Frame) {
-    let fit = frame.width.pick(8, 2).min(thinned.candles.len());
-    for label in 0..fit {
-        let at = label * thinned.candles.len() / fit;
+    for at in x.labelled(thinned.candles.len(), frame.width.pick(8, 2), 118.0) {
         let text = minute(bars.time[thinned.bars.start + at * thinned.each]);
         drawing.text("axis start", (x.at(at as f64), y), &text);
     }
