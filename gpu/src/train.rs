@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod slices;
+mod walks;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,8 +26,9 @@ use crate::verdict::folds::TooShort;
 use crate::verdict::matrix::{Cell, Matrix, Ragged};
 use crate::verdict::overfit;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, clear, place};
 pub use slices::Slices;
+pub use walks::Walks;
 
 /// What is searched, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +39,7 @@ pub struct Request {
     pub costs: Costs,
     /// Pieces of the history, an even number of at most 16.
     pub slices: usize,
-    /// Bars that each slice loses besides the longest window plus the longest hold.
+    /// Bars that each slice loses besides the purge.
     pub embargo: usize,
 }
 
@@ -57,7 +59,7 @@ pub enum TrainError {
     #[error(transparent)]
     Ragged(#[from] Ragged),
     #[error(transparent)]
-    Halves(#[from] overfit::Slices),
+    Halves(#[from] overfit::NotHalvable),
     #[error("the history of {pair} has no {timeframe} bars, which the search asks for")]
     Missing { pair: Pair, timeframe: Timeframe },
 }
@@ -96,7 +98,7 @@ impl<'a> Training<'a> {
         Ok(Self {
             request,
             history,
-            slices: Slices::new(history, &request.space, request.slices, request.embargo)?,
+            slices: Slices::new(history, request)?,
             backend,
             numbers: request.search.numbers(&request.space)?,
             on_progress: RefCell::new(Box::new(on_progress)),
@@ -128,7 +130,7 @@ impl<'a> Training<'a> {
         let mut at = 0;
         let mut features: Option<(FeatureKey, Features)> = None;
         if let Some(checkpoint) = &mut checkpoint {
-            cells.extend(checkpoint.cells());
+            cells.append(&mut checkpoint.take());
             at = cells.len() / self.request.slices.max(1);
             self.tell(at, 0.0);
         }
