@@ -45,7 +45,7 @@ fn main() -> io::Result<()> {
             found(&judged, &edge)
         )?;
     }
-    writeln!(out, "\n| hundred made-up days, 2,000 variants of the usual search | promoted |\n|---|--:|")?;
+    writeln!(out, "\n| a hundred made-up days, 2,000 variants of the usual search | promoted |\n|---|--:|")?;
     for spread in [8, 2, 0] {
         let walks = (0..50).map(|seed| Spec { bars: LONG, ..spec(seed, spread, None) });
         let judged = all_judged(&usual(2_000), walks);
