@@ -1,7 +1,9 @@
 //! The history that a search learns from: one pair's bars in every timeframe that is asked for.
 //!
 //! Owns loading, the longer bars made from the base series, and the places where the same moment lies in
-//! each of them. Must not know of variants or results.
+//! each of them. Must not know of results, nor, but for [`confirmed`], of variants.
+
+pub mod confirmed;
 
 use std::collections::BTreeMap;
 

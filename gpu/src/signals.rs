@@ -17,8 +17,8 @@ use sep_contract::{Candle, CandleSet, Confidence, Pair, QfhMetrics, Side, Signal
 use crate::aggregate::{AggregateError, aggregate};
 use crate::backtest::{levels, signal};
 use crate::bars::Bars;
+use crate::history::confirmed::confirm_by;
 use crate::qfh::{Features, Window, decide, scores};
-use crate::train::confirm_by;
 use crate::variant::Variant;
 
 use speaker::CONFIRMING;

@@ -18,12 +18,13 @@ use crate::cli::{ModelsArgs, StoreArgs, all_pairs};
 use crate::costs::CostBook;
 use crate::error::{CommandError, FAILED, OK};
 use crate::history::History;
+use crate::history::confirmed::prepare;
 use crate::model::searches::{Searches, Tried};
 use crate::model::{Data, FORMAT, Model, Models, Searched, Stored};
 use crate::output::{Table, Terminal, Tone, counted, grouped};
 use crate::qfh::Constants;
 use crate::store::Store;
-use crate::train::{Checkpoint, Request, Slices, TrainError, Training, Walks, clear, place, prepare};
+use crate::train::{Checkpoint, Request, Slices, TrainError, Training, Walks, clear, place};
 use crate::trials::Grid;
 use crate::variant::{MOST_VARIANTS, Search, Space, Variant};
 use crate::verdict::{Demands, Plan, examine};
@@ -293,6 +294,7 @@ fn train(
     let matrix = training.search(Some(&mut checkpoint))?;
     let mut walks = Walks::open(&place.with_extension("walks"), &name).map_err(TrainError::from)?;
     if walks.finished() > 0 {
+        shown.clear();
         terminal.say(&format!(
             "{pair}: goes on after {} of {} random walks",
             walks.finished(),

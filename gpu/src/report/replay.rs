@@ -13,12 +13,13 @@ use crate::backend::Backend;
 use crate::backtest::Trade;
 use crate::bars::Bars;
 use crate::history::History;
+use crate::history::confirmed::prepare;
 use crate::model::Stored;
 use crate::report::ReportError;
 use crate::session::Sessions;
 use crate::store::Store;
 use crate::table_file::Column;
-use crate::train::{Progress, Request, Training, prepare};
+use crate::train::{Progress, Request, Training};
 use crate::trials::{self, Grid};
 use crate::verdict::Subject;
 
