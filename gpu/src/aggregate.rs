@@ -1,4 +1,4 @@
-//! Longer bars made from M1 bars.
+//! Longer bars made from shorter ones, as a rule from M1.
 //!
 //! A longer bar exists only once it is over: nothing of a bar that is still running is ever shown.
 

@@ -1,7 +1,9 @@
 //! The history that a search learns from: one pair's bars in every timeframe that is asked for.
 //!
 //! Owns loading, the longer bars made from the base series, and the places where the same moment lies in
-//! each of them. Must not know of variants or results.
+//! each of them. Must not know of results, nor, but for [`confirmed`], of variants.
+
+pub mod confirmed;
 
 use std::collections::BTreeMap;
 
@@ -30,26 +32,58 @@ pub enum HistoryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "no {pair} candles in {store} from {from} to {to}: see 'sep-gpu candles show' and 'sep-gpu candles import --help'"
+        "no {pair} candles in {store}{}: see 'sep-gpu candles show' and 'sep-gpu candles import --help'",
+        span(*from, *to)
     )]
     Empty { pair: Pair, store: String, from: Timestamp, to: Timestamp },
+    #[error(
+        "{pair}: there are no {timeframe} candles in {store}, and {timeframe} bars are not made from {found}: import \
+        {timeframe} candles, or ask for a timeframe that is there"
+    )]
+    Missing { pair: Pair, timeframe: Timeframe, store: String, found: String },
+    #[error(
+        "{pair}: {timeframe} bars depend on the broker's day and are taken as they were imported, never made: ask for \
+        {timeframe} alone"
+    )]
+    Apart { pair: Pair, timeframe: Timeframe },
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
 }
 
 impl History {
-    /// Loads what opened from `from` up to, but without, `to`: M1 where the store has it, and the longer
-    /// bars made from it; without M1, the one timeframe that is asked for, as it was imported.
+    /// The stored series that bars of these timeframes are taken or made from: the shortest of M1 to H1, M1 where
+    /// the store has it. H4 and D1, which are not made from anything, are their own.
+    pub fn base_of(store: &Store, pair: Pair, timeframes: &[Timeframe]) -> Result<Timeframe, HistoryError> {
+        if let Some(timeframe) = timeframes.iter().copied().find(|timeframe| is_apart(*timeframe)) {
+            return match timeframes {
+                [_] => Ok(timeframe),
+                _ => Err(HistoryError::Apart { pair, timeframe }),
+            };
+        }
+        let stored = store.series()?;
+        let shortest = stored.iter().find(|(of, _)| *of == pair).map(|(_, timeframe)| *timeframe);
+        // Where nothing is stored, M1 is what is missing.
+        Ok(shortest.unwrap_or(Timeframe::M1))
+    }
+
+    /// Loads what opened from `from` up to, but without, `to`: the series of [`Self::base_of`], and the longer
+    /// bars made from it.
     pub fn load(
         store: &Store,
         pair: Pair,
         timeframes: &[Timeframe],
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Self, HistoryError> {
-        let imported = match timeframes {
-            [only] if store.months(pair, Timeframe::M1)?.is_empty() => *only,
-            _ => Timeframe::M1,
-        };
+        let imported = Self::base_of(store, pair, timeframes)?;
+        let mut stored = store.series()?;
+        stored.retain(|(of, _)| *of == pair);
+        let there = stored.contains(&(pair, imported));
+        let missing = |timeframe: &Timeframe| !there || *timeframe < imported;
+        if let Some(timeframe) = timeframes.iter().copied().find(missing).filter(|_| !stored.is_empty()) {
+            let found: Vec<&str> = stored.iter().map(|(_, timeframe)| timeframe.as_str()).collect();
+            let (store, found) = (store.root().display().to_string(), found.join(", "));
+            return Err(HistoryError::Missing { pair, timeframe, store, found });
+        }
         let set = store.load(pair, imported, from, to)?;
         if set.candles.is_empty() {
             return Err(HistoryError::Empty { pair, store: store.root().display().to_string(), from, to });
@@ -96,4 +130,17 @@ impl History {
         let place = |moment: i64| base.time.partition_point(|open| *open < moment);
         (place(open), place(open + timeframe.seconds()))
     }
+}
+
+/// Whether bars of a timeframe are never made from shorter ones.
+fn is_apart(timeframe: Timeframe) -> bool {
+    matches!(timeframe, Timeframe::H4 | Timeframe::D1)
+}
+
+/// The bounds that were asked for, in words; of those at the ends of time nobody asked.
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let bound = |word: &str, time: Timestamp, none: Timestamp| {
+        if time == none { String::new() } else { format!(" {word} {time}") }
+    };
+    bound("from", from, Timestamp::MIN) + &bound("to", to, Timestamp::MAX)
 }

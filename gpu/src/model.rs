@@ -1,10 +1,13 @@
 //! Models: what a training found, in one JSON file each, and which of them speaks for a pair.
 //!
 //! Owns the file's shape, its place below the models' folder, and the two pointers beside it: the model that
-//! was trained last, and the one that was promoted. Must not judge a model, nor make signals of it.
+//! was trained last, and the one that was promoted. What was ever tried is counted beside it, in
+//! [`searches`]. Must not judge a model, nor make signals of it.
+
+pub mod searches;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +24,7 @@ use crate::verdict::{Evidence, Plan, Verdict};
 use crate::whole_file::{PublishError, publish};
 
 /// The format that this program writes and reads.
-pub const FORMAT: &str = "sep-model/1";
+pub const FORMAT: &str = "sep-model/2";
 
 /// What a training found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +52,7 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// SHA-256 of the candles (see [`sep_contract::candles::content_hash`]).
+    /// SHA-256 of the candles (see [`sep_contract::candles::data_hash`]).
     pub hash: Digest,
     pub timeframe: Timeframe,
     pub bars: usize,
@@ -70,7 +73,7 @@ pub struct Searched {
     pub search: Search,
     /// Variants tried.
     pub variants: usize,
-    /// Variants that other searches tried on this pair and time before.
+    /// Variants that other searches tried on this pair and time before (see [`searches`]).
     pub variants_before: u64,
 }
 
@@ -92,10 +95,16 @@ pub struct Promotion {
     pub override_reason: Option<String>,
 }
 
-/// The folder of models: `PAIR/HASH.json`, `PAIR/trained.json`, `PAIR/promoted.json`.
+/// The folder of models: `PAIR/HASH.json`, `PAIR/trained.json`, `PAIR/promoted.json`, `PAIR/searches.json`.
 #[derive(Debug, Clone)]
 pub struct Models {
     root: PathBuf,
+}
+
+/// Held while a pair is trained: what was tried is read, counted and written down by one at a time.
+#[derive(Debug)]
+pub struct TrainingLock {
+    _file: File,
 }
 
 /// Why a model cannot be read or kept.
@@ -113,6 +122,14 @@ pub enum ModelError {
     Changed { path: PathBuf, found: Digest, expected: Digest },
     #[error("{}: it is for {found}, expected {expected}", path.display())]
     OtherPair { path: PathBuf, found: Pair, expected: Pair },
+    #[error("another training of {pair} writes to {}: wait for it to end", path.display())]
+    Busy { pair: Pair, path: PathBuf },
+    #[error(
+        "{}: {detail}. It counts what was tried on this pair, which the gate must know: bring it back from a backup; \
+        without one, remove it, and know that the gate then takes the next search for the first",
+        path.display()
+    )]
+    Searches { path: PathBuf, detail: String },
 }
 
 impl Data {
@@ -133,20 +150,6 @@ impl Data {
             synthetic: base.synthetic,
             assumed_spread: history.provenance.assumed_spread,
         }
-    }
-}
-
-impl Data {
-    /// Whether something learned from these candles could have been learned from the others.
-    fn overlaps(&self, other: &Self) -> bool {
-        self.synthetic == other.synthetic && self.first < other.last && other.first < self.last
-    }
-}
-
-impl Searched {
-    /// Whether another search is this one: then its variants were not tried again.
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        self.space == other.space && self.search == other.search
     }
 }
 
@@ -183,25 +186,24 @@ impl Models {
         Ok(hashes)
     }
 
-    /// All models of a pair, by hash.
-    pub fn of(&self, pair: Pair) -> Result<Vec<Stored>, ModelError> {
-        self.names(pair)?.into_iter().map(|hash| self.read(pair, &hash)).collect()
-    }
-
-    /// Variants that other searches have tried on candles of the same kind and time: they were trials, too.
-    pub fn variants_before(&self, pair: Pair, searched: &Searched, data: &Data) -> Result<u64, ModelError> {
-        let mut others: Vec<Searched> = Vec::new();
-        for Stored { model, .. } in self.of(pair)? {
-            let other = model.searched;
-            let known = other.is_same_as(searched) || others.iter().any(|known| known.is_same_as(&other));
-            if !known && model.data.overlaps(data) {
-                others.push(other);
-            }
+    /// Lets one training of a pair go on at a time.
+    pub fn lock(&self, pair: Pair) -> Result<TrainingLock, ModelError> {
+        let folder = self.folder(pair);
+        let error = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| ModelError::Io { action, path, source }
+        };
+        fs::create_dir_all(&folder).map_err(error("make", &folder))?;
+        let path = folder.join(".lock");
+        let file = File::create(&path).map_err(error("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(TrainingLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(ModelError::Busy { pair, path: folder }),
+            Err(TryLockError::Error(source)) => Err(error("lock", &path)(source)),
         }
-        Ok(others.iter().map(|other| other.variants as u64).sum())
     }
 
-    /// Keeps a model, and remembers it as the one trained last.
+    /// Keeps a model. It is not the one trained last before [`Self::remember`] says so.
     pub fn keep(&self, model: &Model) -> Result<Stored, ModelError> {
         let mut text = serde_json::to_vec_pretty(model)
             .map_err(|source| ModelError::Json { path: self.folder(model.pair), source })?;
@@ -209,8 +211,13 @@ impl Models {
         let hash = Digest::of(&text);
         let path = self.path(model.pair, &hash);
         publish(&path, &text)?;
-        self.point(model.pair, "trained.json", &Promotion { model: hash, override_reason: None })?;
         Ok(Stored { model: model.clone(), hash, path })
+    }
+
+    /// Remembers a model as the one trained last: the last step of a training, as others take it for done by this.
+    pub fn remember(&self, stored: &Stored) -> Result<(), ModelError> {
+        let pointer = Promotion { model: stored.hash, override_reason: None };
+        self.point(stored.model.pair, "trained.json", &pointer)
     }
 
     /// Lets a model speak for its pair.

@@ -17,8 +17,8 @@ use sep_contract::{Candle, CandleSet, Confidence, Pair, QfhMetrics, Side, Signal
 use crate::aggregate::{AggregateError, aggregate};
 use crate::backtest::{decision, levels};
 use crate::bars::Bars;
+use crate::history::confirmed::confirm_by;
 use crate::qfh::{Decision, Features, Window, scores};
-use crate::train::confirm_by;
 use crate::variant::Variant;
 
 use speaker::CONFIRMING;

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod slices;
+mod walks;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,17 +17,19 @@ use crate::backend::cuda::CudaError;
 use crate::backend::{Backend, Batch};
 use crate::backtest::{Costs, Exit, Run, Stats, Trade};
 use crate::bars::Bars;
+use crate::history::confirmed::prepare;
 use crate::history::{History, HistoryError};
 use crate::lane::{Lane, NO_COLLAPSE};
-use crate::qfh::{Constants, Features, confirm};
+use crate::qfh::{Constants, Features};
 use crate::variant::{FeatureKey, Search, Space, SpaceError, Variant};
 use crate::verdict::Subject;
 use crate::verdict::folds::TooShort;
 use crate::verdict::matrix::{Cell, Matrix, Ragged};
 use crate::verdict::overfit;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, clear, place};
 pub use slices::Slices;
+pub use walks::Walks;
 
 /// What is searched, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +40,7 @@ pub struct Request {
     pub costs: Costs,
     /// Pieces of the history, an even number of at most 16.
     pub slices: usize,
-    /// Bars that each slice loses besides the longest window plus the longest hold.
+    /// Bars that each slice loses besides the purge.
     pub embargo: usize,
 }
 
@@ -57,7 +60,7 @@ pub enum TrainError {
     #[error(transparent)]
     Ragged(#[from] Ragged),
     #[error(transparent)]
-    Halves(#[from] overfit::Slices),
+    Halves(#[from] overfit::NotHalvable),
     #[error("the history of {pair} has no {timeframe} bars, which the search asks for")]
     Missing { pair: Pair, timeframe: Timeframe },
 }
@@ -96,7 +99,7 @@ impl<'a> Training<'a> {
         Ok(Self {
             request,
             history,
-            slices: Slices::new(history, &request.space, request.slices, request.embargo)?,
+            slices: Slices::new(history, request)?,
             backend,
             numbers: request.search.numbers(&request.space)?,
             on_progress: RefCell::new(Box::new(on_progress)),
@@ -128,7 +131,7 @@ impl<'a> Training<'a> {
         let mut at = 0;
         let mut features: Option<(FeatureKey, Features)> = None;
         if let Some(checkpoint) = &mut checkpoint {
-            cells.extend(checkpoint.cells());
+            cells.append(&mut checkpoint.take());
             at = cells.len() / self.request.slices.max(1);
             self.tell(at, 0.0);
         }
@@ -256,31 +259,4 @@ fn blind(lane: &Lane, side: Side) -> Lane {
         sell_needs: 0,
         ..*lane
     }
-}
-
-/// Makes a history ready for a space: where variants ask for confirmation, the M1 gates say what M5 and M15
-/// confirm.
-pub fn prepare(history: &mut History, space: &Space, constants: &Constants) -> Result<(), HistoryError> {
-    if !space.confirm.contains(&true) {
-        return Ok(());
-    }
-    let longer = History::of(history.base().clone(), &[Timeframe::M5, Timeframe::M15])?;
-    let longer: Vec<&Bars> =
-        [Timeframe::M5, Timeframe::M15].into_iter().filter_map(|timeframe| longer.bars(timeframe)).collect();
-    if let Some(bars) = history.bars_mut(Timeframe::M1) {
-        confirm_by(bars, &longer, constants);
-    }
-    Ok(())
-}
-
-/// Writes into the gates of M1 bars what M5 and M15 bars confirm under the published weights.
-pub fn confirm_by(minutes: &mut Bars, longer: &[&Bars], constants: &Constants) {
-    let published = Variant { min_confidence: 0.0, min_coherence: 0.0, ..Variant::published() };
-    let features: Vec<(&Bars, Features)> = longer
-        .iter()
-        .map(|bars| (*bars, Features::new(bars, published.window, published.symmetric, constants)))
-        .collect();
-    let features: Vec<(&Bars, &Features)> =
-        features.iter().map(|(bars, features)| (*bars, features)).collect();
-    confirm(minutes, &features, &published.lane(), constants);
 }

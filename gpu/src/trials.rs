@@ -15,7 +15,7 @@ use crate::lane::Distance;
 use crate::model::{ModelError, Stored};
 use crate::table_file::{Column, Values};
 use crate::train::Training;
-use crate::variant::{Space, Variant};
+use crate::variant::{DIMENSIONS, Space, Variant};
 use crate::verdict::matrix::{Cell, Matrix};
 use crate::whole_file::publish;
 
@@ -81,7 +81,7 @@ impl Grid {
             })
             .collect();
         for (place, cells) in matrix.rows().enumerate() {
-            let places = places(space, &training.variant(place));
+            let places = space.places(&training.variant(place));
             let cell = total(cells);
             for map in &mut maps {
                 let (row, column) = (places[varied[map.row]], places[varied[map.column]]);
@@ -176,9 +176,6 @@ fn total(cells: &[Cell]) -> Cell {
     })
 }
 
-/// How many dimensions a space has.
-const DIMENSIONS: usize = 14;
-
 /// The dimensions of a space with all their values.
 pub fn dimensions(space: &Space) -> [Dimension; DIMENSIONS] {
     fn of<T>(name: &str, values: &[T], label: impl Fn(&T) -> String) -> Dimension {
@@ -203,32 +200,9 @@ pub fn dimensions(space: &Space) -> [Dimension; DIMENSIONS] {
     ]
 }
 
-/// Where a variant's values stand in their dimensions.
-fn places(space: &Space, variant: &Variant) -> [usize; DIMENSIONS] {
-    fn at<T: PartialEq>(values: &[T], value: &T) -> usize {
-        values.iter().position(|known| known == value).unwrap_or(0)
-    }
-    [
-        at(&space.timeframes, &variant.timeframe),
-        at(&space.windows, &variant.window),
-        at(&space.symmetric, &variant.symmetric),
-        at(&space.weights, &variant.weights),
-        at(&space.buy_above, &variant.buy_above),
-        at(&space.sell_above, &variant.sell_above),
-        at(&space.min_confidence, &variant.min_confidence),
-        at(&space.min_coherence, &variant.min_coherence),
-        at(&space.collapse, &variant.collapse),
-        at(&space.confirm, &variant.confirm),
-        at(&space.hours, &variant.hours),
-        at(&space.stops, &variant.stop),
-        at(&space.targets, &variant.target),
-        at(&space.holds, &variant.hold),
-    ]
-}
-
 /// A variant's values by name, in words: those that the space varies, or all of them.
 pub fn values(space: &Space, variant: &Variant, varied_only: bool) -> Vec<(String, String)> {
-    let places = places(space, variant);
+    let places = space.places(variant);
     dimensions(space)
         .into_iter()
         .zip(places)

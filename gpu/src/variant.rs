@@ -102,9 +102,19 @@ pub enum SpaceError {
     Empty { field: &'static str },
     #[error("{field} holds {found}: expected {expected}")]
     Value { field: &'static str, found: String, expected: String },
+    #[error("{field} holds {found} twice: give every value once")]
+    Twice { field: &'static str, found: String },
     #[error("the space has more variants than can be numbered: give fewer values")]
     TooLarge,
+    #[error(
+        "{found} variants are more than {MOST_VARIANTS}, which is what a search holds in memory at most: draw fewer \
+        (--variants), or give fewer values"
+    )]
+    TooMany { found: u64 },
 }
+
+/// The most variants of one search: their outcomes on 16 slices take 6 GiB of memory.
+pub const MOST_VARIANTS: u64 = 1 << 24;
 
 /// How variants are chosen from a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,51 +217,68 @@ impl Variant {
     }
 }
 
-impl From<&Variant> for Space {
-    /// The space of this variant alone.
-    fn from(variant: &Variant) -> Self {
-        Self {
-            timeframes: vec![variant.timeframe],
-            windows: vec![variant.window],
-            symmetric: vec![variant.symmetric],
-            weights: vec![variant.weights],
-            buy_above: vec![variant.buy_above],
-            sell_above: vec![variant.sell_above],
-            min_confidence: vec![variant.min_confidence],
-            min_coherence: vec![variant.min_coherence],
-            collapse: vec![variant.collapse],
-            confirm: vec![variant.confirm],
-            hours: vec![variant.hours],
-            stops: vec![variant.stop],
-            targets: vec![variant.target],
-            holds: vec![variant.hold],
+/// The dimensions of the space in the order of numbering, the features' first, so that neighbours share them: where
+/// the values stand in a space, and where in a variant.
+macro_rules! dimensions {
+    ($($values:ident: $value:ident,)*) => {
+        /// How many dimensions a space has.
+        pub const DIMENSIONS: usize = [$(stringify!($values)),*].len();
+
+        impl From<&Variant> for Space {
+            /// The space of this variant alone.
+            fn from(variant: &Variant) -> Self {
+                Self { $($values: vec![variant.$value]),* }
+            }
         }
-    }
+
+        impl Space {
+            fn counts(&self) -> [(&'static str, usize); DIMENSIONS] {
+                [$((stringify!($values), self.$values.len())),*]
+            }
+
+            /// A value that stood there twice would be counted as two trials.
+            fn check_once(&self) -> Result<(), SpaceError> {
+                $(once(stringify!($values), &self.$values)?;)*
+                Ok(())
+            }
+
+            /// The variant with the values in these places.
+            fn pick(&self, places: [usize; DIMENSIONS]) -> Variant {
+                let mut places = places.into_iter();
+                Variant { $($value: self.$values[places.next().unwrap_or(0)]),* }
+            }
+
+            /// Where a variant's values stand in their dimensions.
+            pub fn places(&self, variant: &Variant) -> [usize; DIMENSIONS] {
+                [$(self.$values.iter().position(|value| *value == variant.$value).unwrap_or(0)),*]
+            }
+        }
+    };
 }
 
-/// Counts of values, in the order of numbering: the features' first, so that neighbours share them.
-const DIMENSIONS: usize = 14;
+dimensions! {
+    timeframes: timeframe,
+    windows: window,
+    symmetric: symmetric,
+    weights: weights,
+    buy_above: buy_above,
+    sell_above: sell_above,
+    min_confidence: min_confidence,
+    min_coherence: min_coherence,
+    collapse: collapse,
+    confirm: confirm,
+    hours: hours,
+    stops: stop,
+    targets: target,
+    holds: hold,
+}
+
+fn once<T: PartialEq + fmt::Debug>(field: &'static str, values: &[T]) -> Result<(), SpaceError> {
+    let twice = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value));
+    twice.map_or(Ok(()), |(_, value)| Err(SpaceError::Twice { field, found: format!("{value:?}") }))
+}
 
 impl Space {
-    fn counts(&self) -> [(&'static str, usize); DIMENSIONS] {
-        [
-            ("timeframes", self.timeframes.len()),
-            ("windows", self.windows.len()),
-            ("symmetric", self.symmetric.len()),
-            ("weights", self.weights.len()),
-            ("buy_above", self.buy_above.len()),
-            ("sell_above", self.sell_above.len()),
-            ("min_confidence", self.min_confidence.len()),
-            ("min_coherence", self.min_coherence.len()),
-            ("collapse", self.collapse.len()),
-            ("confirm", self.confirm.len()),
-            ("hours", self.hours.len()),
-            ("stops", self.stops.len()),
-            ("targets", self.targets.len()),
-            ("holds", self.holds.len()),
-        ]
-    }
-
     /// How many variants there are.
     pub fn size(&self) -> Result<u64, SpaceError> {
         self.counts().iter().try_fold(1_u64, |size, (field, count)| match u64::try_from(*count) {
@@ -296,12 +323,11 @@ impl Space {
             return wrong("holds", bad.to_string(), "1 to 10000 bars");
         }
         let longer = self.timeframes.iter().find(|timeframe| **timeframe != Timeframe::M1);
-        match longer {
-            Some(longer) if self.confirm.contains(&true) => {
-                wrong("confirm", format!("true beside {longer}"), "confirmation by M5 and M15 of M1 alone")
-            }
-            _ => Ok(()),
+        if let Some(longer) = longer.filter(|_| self.confirm.contains(&true)) {
+            let expected = "confirmation by M5 and M15 of M1 alone";
+            return wrong("confirm", format!("true beside {longer}"), expected);
         }
+        self.check_once()
     }
 
     /// The variant of a number below [`Space::size`]; larger numbers start over.
@@ -313,23 +339,7 @@ impl Space {
             *digit = usize::try_from(rest % count).unwrap_or(0);
             rest /= count;
         }
-        let [t, w, s, ws, b, se, mcf, mch, c, cf, h, st, ta, ho] = digits;
-        Variant {
-            timeframe: self.timeframes[t],
-            window: self.windows[w],
-            symmetric: self.symmetric[s],
-            weights: self.weights[ws],
-            buy_above: self.buy_above[b],
-            sell_above: self.sell_above[se],
-            min_confidence: self.min_confidence[mcf],
-            min_coherence: self.min_coherence[mch],
-            collapse: self.collapse[c],
-            confirm: self.confirm[cf],
-            hours: self.hours[h],
-            stop: self.stops[st],
-            target: self.targets[ta],
-            hold: self.holds[ho],
-        }
+        self.pick(digits)
     }
 
     /// A few hundred variants: an answer within seconds.
@@ -387,9 +397,20 @@ fn ranges(multiples: &[i32]) -> Vec<Distance> {
 }
 
 impl Search {
+    /// How many variants it tries.
+    pub fn count(self, space: &Space) -> Result<u64, SpaceError> {
+        let size = space.size()?;
+        let found = match self {
+            Self::Grid => size,
+            Self::Random { variants, .. } => variants.min(size),
+        };
+        if found > MOST_VARIANTS { Err(SpaceError::TooMany { found }) } else { Ok(found) }
+    }
+
     /// The numbers of the variants to try, ascending, each once.
     pub fn numbers(self, space: &Space) -> Result<Vec<u64>, SpaceError> {
         let size = space.size()?;
+        self.count(space)?;
         match self {
             Self::Random { variants, seed } if variants < size => {
                 let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -402,5 +423,56 @@ impl Search {
             }
             _ => Ok((0..size).collect()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_places_are_two_ways_to_say_the_same() {
+        let space = Space::full();
+        let size = space.size().unwrap();
+        let mut seen = BTreeSet::new();
+        for number in (0..size).step_by(4_999) {
+            let variant = space.at(number);
+            let places = space.places(&variant);
+            assert_eq!(space.pick(places), variant);
+            let count = |at: usize| space.counts()[at].1;
+            let again = (0..DIMENSIONS).fold(0, |number, at| number * count(at) + places[at]);
+            assert_eq!(again as u64, number);
+            assert!(seen.insert(again));
+        }
+        assert_eq!(Space::from(&space.at(77)).at(0), space.at(77));
+    }
+
+    #[test]
+    fn values_that_stand_there_twice_are_refused() {
+        let space = Space { timeframes: vec![Timeframe::M1, Timeframe::M5, Timeframe::M1], ..Space::quick() };
+        let error = space.check().unwrap_err();
+        assert_eq!(error, SpaceError::Twice { field: "timeframes", found: "M1".to_owned() });
+        let stops = ranges(&[3, 4, 3]);
+        assert!(
+            Space { stops, ..Space::quick() }.check().unwrap_err().to_string().starts_with("stops holds")
+        );
+        assert_eq!(Space::quick().check(), Ok(()));
+        assert_eq!(Space::full().check(), Ok(()));
+    }
+
+    /// More than memory holds is an error before anything is allocated.
+    #[test]
+    fn a_search_has_an_end() {
+        let holds: Vec<i32> = (1..=10_000).collect();
+        let buy_above: Vec<f32> = (1..=1_000_u16).map(|at| f32::from(at) / 100.0).collect();
+        let vast = Space { holds, buy_above, ..Space::full() };
+        let found = vast.size().unwrap();
+        assert!(found > 1_000_000_000_000);
+        assert_eq!(Search::Grid.numbers(&vast), Err(SpaceError::TooMany { found }));
+        let random = |variants| Search::Random { variants, seed: 1 };
+        let error = random(1_000_000_000).numbers(&vast).unwrap_err();
+        assert!(error.to_string().contains("1000000000 variants are more than 16777216"), "{error}");
+        assert_eq!(random(10).numbers(&vast).unwrap().len(), 10);
+        assert_eq!(random(1_000_000_000).count(&Space::quick()), Ok(Space::quick().size().unwrap()));
     }
 }

@@ -11,11 +11,11 @@ use super::{Leg, conversions};
 use crate::backtest::Run;
 use crate::bars::Bars;
 use crate::costs::Terms;
+use crate::history::confirmed::prepare;
 use crate::history::{History, HistoryError};
 use crate::lane::Lane;
 use crate::qfh::{Constants, Features};
 use crate::store::{Store, StoreError};
-use crate::train::prepare;
 use crate::variant::{Space, Variant};
 
 /// Rules for one pair.

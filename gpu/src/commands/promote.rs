@@ -149,11 +149,20 @@ fn find(models: &Models, args: &PromoteArgs) -> Result<Stored, CommandError> {
         return by_name(models, pair, wanted);
     }
     let path = Path::new(wanted);
+    if wanted.bytes().all(|c| c.is_ascii_hexdigit()) && !path.exists() {
+        return Err(CommandError::Usage(format!(
+            "--model {wanted}: give at least {SHORTEST} digits of the model's name, or its file"
+        )));
+    }
     let given = read(path)?;
     let named: Option<Digest> = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
     match named {
         Some(expected) if expected != given.hash => {
             Err(ModelError::Changed { path: path.to_owned(), found: given.hash, expected }.into())
+        }
+        _ if given.model.pair != pair => {
+            Err(ModelError::OtherPair { path: path.to_owned(), found: given.model.pair, expected: pair }
+                .into())
         }
         // It must lie among the models, for it is read from there whenever signals are made.
         _ if !models.folder(pair).join(format!("{}.json", given.hash)).exists() => {

@@ -217,11 +217,16 @@ fn next(
     let Some(candles) = candles else {
         return "import candles: 'sep-gpu candles import --help'".to_owned();
     };
-    let Some(trained) = trained else { return format!("train: 'sep-gpu train {pair}'") };
+    // The usual search is of M1 to H1; what is stored alone beyond that is searched by its name.
+    let train = match candles.timeframe {
+        Timeframe::H4 | Timeframe::D1 => format!("'sep-gpu train {pair} --timeframes {}'", candles.timeframe),
+        _ => format!("'sep-gpu train {pair}'"),
+    };
+    let Some(trained) = trained else { return format!("train: {train}") };
     let new = candles.last.duration_since(trained.model.data.last);
     if new >= WORTH_TRAINING {
         let days = new.as_hours() / 24;
-        return format!("train again, {days} days of candles are new: 'sep-gpu train {pair}'");
+        return format!("train again, {days} days of candles are new: {train}");
     }
     let speaks = promoted.is_some_and(|promoted| promoted.hash == trained.hash);
     if trained.model.verdict.promoted && !speaks {

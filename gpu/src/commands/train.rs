@@ -1,8 +1,11 @@
 //! `sep-gpu train`
 
+mod pace;
+
+use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -13,16 +16,20 @@ use crate::backend::cuda::CudaError;
 use crate::backend::{Backend, Wanted};
 use crate::cli::{ModelsArgs, StoreArgs, all_pairs};
 use crate::costs::CostBook;
-use crate::error::{CommandError, OK};
+use crate::error::{CommandError, FAILED, OK};
 use crate::history::History;
+use crate::history::confirmed::prepare;
+use crate::model::searches::{Searches, Tried};
 use crate::model::{Data, FORMAT, Model, Models, Searched, Stored};
 use crate::output::{Table, Terminal, Tone, counted, grouped};
 use crate::qfh::Constants;
 use crate::store::Store;
-use crate::train::{Checkpoint, Progress, Request, Slices, TrainError, Training, prepare};
+use crate::train::{Checkpoint, Request, Slices, TrainError, Training, Walks, clear, place};
 use crate::trials::Grid;
-use crate::variant::{Search, Space, Variant};
+use crate::variant::{MOST_VARIANTS, Search, Space, Variant};
 use crate::verdict::{Demands, Plan, examine};
+
+use pace::Pace;
 
 pub const EXAMPLES: &str = "\
 Every variant of the search is played on 16 slices of the history, after all costs. What it is worth is asked \
@@ -37,8 +44,10 @@ Examples:
   sep-gpu train EUR_USD --space space.json --grid
   sep-gpu train --show-space > space.json
 
-An interrupted training goes on where it was when the same command is given again.
-Exit codes: 0 trained, whatever the verdict, 1 failed, 2 arguments that make no sense.";
+An interrupted training goes on where it was when the same command is given again. What was ever tried on a pair \
+stands in searches.json beside its models, and counts: another seed, span, embargo or price of trading is another \
+search.
+Exit codes: 0 trained, whatever the verdict, 1 failed, for one pair of several too, 2 arguments that make no sense.";
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -53,12 +62,12 @@ pub struct TrainArgs {
     #[arg(long, conflicts_with_all = ["space", "variants", "grid"])]
     quick: bool,
     /// Draw so many variants from the space
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(2..=MOST_VARIANTS))]
     variants: u64,
     /// Try every variant of the space
     #[arg(long, conflicts_with = "variants")]
     grid: bool,
-    /// Number that all draws follow from
+    /// Number that the draw of the variants follows from
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A search space of your own, in JSON (see --show-space)
@@ -102,8 +111,22 @@ struct Answer {
     variants: usize,
     backend: String,
     seconds: f64,
-    /// Timeframes that the history is too short for.
+    /// Timeframes that the history is too short for, or that it has no candles for.
     left_out: Vec<Timeframe>,
+}
+
+/// A pair that could not be trained beside others that could.
+#[derive(Serialize)]
+struct Problem {
+    pair: Pair,
+    error: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Trained(Box<Answer>),
+    Failed(Problem),
 }
 
 /// Trains.
@@ -118,32 +141,53 @@ pub fn cmd_train(args: &TrainArgs, terminal: &mut Terminal) -> Result<u8, Comman
     let backend = Backend::choose(args.backend)?;
     let mut told = None;
     tell_why_not(&backend, &mut told, terminal)?;
-    let mut answers = Vec::new();
-    for pair in pairs(args, &store)? {
-        let search = if args.quick || args.grid {
-            Search::Grid
-        } else {
-            Search::Random { variants: args.variants, seed: args.seed }
-        };
-        let request = Request {
-            space: space.clone(),
-            search,
-            constants: Constants::default(),
-            costs: costs.terms(pair).costs,
-            slices: 16,
-            embargo: args.embargo,
-        };
-        let (stored, answer) = train(args, pair, request, (&store, &models, &backend), terminal)?;
+    let pairs = pairs(args, &store)?;
+    let mut outcomes = Vec::new();
+    for pair in &pairs {
+        let request = request(args, &space, &costs, *pair);
+        let trained = train(args, *pair, request, (&store, &models, &backend), terminal);
         tell_why_not(&backend, &mut told, terminal)?;
-        if !args.store.json {
-            show(&stored, &answer, terminal)?;
+        match trained {
+            Ok((stored, answer)) => {
+                if !args.store.json {
+                    show(&stored, &answer, terminal)?;
+                }
+                outcomes.push(Outcome::Trained(Box::new(answer)));
+            }
+            // One pair stops no other. Alone it is the whole command's failure, and nothing is answered.
+            Err(error) if pairs.len() > 1 && !matches!(error, CommandError::Output(_)) => {
+                let error = error.to_string();
+                let heading = terminal.paint(Tone::Error, "error:");
+                let named = if error.contains(pair.as_str()) { String::new() } else { format!("{pair}: ") };
+                terminal.say(&format!("{heading} {named}{error}"))?;
+                outcomes.push(Outcome::Failed(Problem { pair: *pair, error }));
+            }
+            Err(error) => return Err(error),
         }
-        answers.push(answer);
     }
     if args.store.json {
-        terminal.json(&answers)?;
+        terminal.json(&outcomes)?;
     }
-    Ok(OK)
+    let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+    Ok(if failed { FAILED } else { OK })
+}
+
+fn request(args: &TrainArgs, space: &Space, costs: &CostBook, pair: Pair) -> Request {
+    Request {
+        space: space.clone(),
+        search: search(args),
+        constants: Constants::default(),
+        costs: costs.terms(pair).costs,
+        slices: 16,
+        embargo: args.embargo,
+    }
+}
+
+fn search(args: &TrainArgs) -> Search {
+    if args.quick || args.grid {
+        return Search::Grid;
+    }
+    Search::Random { variants: args.variants, seed: args.seed }
 }
 
 /// Says, once, why the CPU computes where a card was hoped for: from the start, or since the card failed.
@@ -175,7 +219,11 @@ fn space(args: &TrainArgs) -> Result<Space, CommandError> {
     if !args.timeframes.is_empty() {
         space.timeframes.clone_from(&args.timeframes);
     }
-    space.check().map_err(|error| CommandError::Usage(format!("the search space: {error}")))?;
+    space
+        .check()
+        // What is only shown may be of any size.
+        .and_then(|()| if args.show_space { Ok(0) } else { search(args).count(&space) })
+        .map_err(|error| CommandError::Usage(format!("the search space: {error}")))?;
     Ok(space)
 }
 
@@ -195,36 +243,72 @@ fn train(
 ) -> Result<(Stored, Answer), CommandError> {
     let begin = Instant::now();
     let range = (args.from.unwrap_or(Timestamp::MIN), args.to.unwrap_or(Timestamp::MAX));
+    let chosen_by_hand = args.space.is_some() || !args.timeframes.is_empty();
+    let mut left_out = Vec::new();
+    if !chosen_by_hand {
+        left_out = leave_out_unstored(&mut request, store, pair)?;
+        for timeframe in &left_out {
+            let found = "no candles that it is made from are stored";
+            terminal.say(&format!("{pair}: {timeframe} is left out: {found}"))?;
+        }
+    }
     let mut history = History::load(store, pair, &request.space.timeframes, range)?;
     prepare(&mut history, &request.space, &request.constants)?;
-    let chosen_by_hand = args.space.is_some() || !args.timeframes.is_empty();
-    let left_out = if chosen_by_hand { Vec::new() } else { leave_out(&mut request, &history)? };
-    for timeframe in &left_out {
-        terminal.say(&format!("{pair}: the history is too short for {timeframe}: it is left out"))?;
+    if !chosen_by_hand {
+        let too_long = leave_out(&mut request, &history)?;
+        for timeframe in &too_long {
+            terminal.say(&format!("{pair}: the history is too short for {timeframe}: it is left out"))?;
+        }
+        left_out.extend(too_long);
     }
     terminal.say(&format!("{pair}: {} on {}", counted(history.base().len(), "bar"), backend.line()))?;
-    let mut pace = Pace::new(pair);
+    let pace = RefCell::new(Pace::new(pair));
     let shown = terminal.progress();
-    let training = Training::new(&request, &history, backend, |progress| shown.show(|| pace.line(progress)))?;
+    let training = Training::new(&request, &history, backend, |progress| {
+        shown.show(|| pace.borrow_mut().line(progress));
+    })?;
+    let _lock = models.lock(pair)?;
+    let folder = models.folder(pair);
+    let data = Data::of(&history);
+    let mut searches = Searches::read(&folder)?;
+    let tried = Tried::of(pair, &request, &data, training.variants())?;
     let searched = Searched {
         space: request.space.clone(),
         search: request.search,
         variants: training.variants(),
-        variants_before: 0,
+        variants_before: searches.before(&tried),
     };
-    let variants_before = models.variants_before(pair, &searched, &Data::of(&history))?;
-    let searched = Searched { variants_before, ..searched };
     let plan = Plan {
-        tried_before: variants_before,
-        ..Plan::new(training.slices.base.clone(), training.slices.purge, args.seed)
+        embargo: request.embargo,
+        tried_before: searched.variants_before,
+        ..Plan::new(training.slices.base.clone(), training.slices.apart, tried.seed())
     };
-    let name = name(&request, &history, &plan)?;
-    let mut checkpoint =
-        Checkpoint::open(&models.folder(pair).join("search.checkpoint"), &name).map_err(TrainError::from)?;
+    let name = name(&tried, &history, &plan)?;
+    let place = place(&folder, &tried.question, &name);
+    let mut checkpoint = Checkpoint::open(&place, &name).map_err(TrainError::from)?;
+    let had = checkpoint.rows(request.slices);
+    if had > 0 {
+        let (had, all) = (grouped(had), grouped(training.variants()));
+        terminal.say(&format!("{pair}: goes on after {had} of {all} variants that were played before"))?;
+    }
     let matrix = training.search(Some(&mut checkpoint))?;
-    let walks = plan.walks;
-    let (evidence, verdict) = examine(&training, &matrix, &plan, &Demands::default(), |walk| {
-        shown.show(|| format!("{pair}: the same search on random walk {} of {walks}", walk + 1));
+    let mut walks = Walks::open(&place.with_extension("walks"), &name).map_err(TrainError::from)?;
+    if walks.finished() > 0 {
+        shown.clear();
+        terminal.say(&format!(
+            "{pair}: goes on after {} of {} random walks",
+            walks.finished(),
+            plan.walks
+        ))?;
+    }
+    let (evidence, verdict) = examine(&training, &matrix, &plan, &Demands::default(), |walk, search| {
+        if let Some(ratio) = walks.ratio(walk) {
+            return Ok(ratio);
+        }
+        pace.borrow_mut().begin(format!("the same search on random walk {} of {}", walk + 1, plan.walks));
+        let ratio = search()?;
+        walks.add(ratio)?;
+        Ok::<f64, TrainError>(ratio)
     })?;
     let told = evidence.finalist.into_iter().chain(evidence.folds.iter().filter_map(|fold| fold.variant));
     let model = Model {
@@ -233,7 +317,7 @@ fn train(
         pair,
         variant: evidence.finalist.map(|place| training.variant(place)),
         verdict,
-        data: Data::of(&history),
+        data,
         costs: request.costs,
         constants: request.constants.clone(),
         searched,
@@ -241,9 +325,12 @@ fn train(
         variants: told.map(|place| (place, training.variant(place))).collect(),
         evidence,
     };
+    // Counted before anybody can look at what it found; and the pointer last, as it says that all else is there.
+    searches.record(tried.clone())?;
     let stored = models.keep(&model)?;
     Grid::of(&training, &matrix).keep(&stored)?;
-    checkpoint.remove().map_err(TrainError::from)?;
+    models.remember(&stored)?;
+    clear(&folder, &tried.question).map_err(TrainError::from)?;
     shown.clear();
     let answer = Answer {
         pair,
@@ -259,11 +346,31 @@ fn train(
     Ok((stored, answer))
 }
 
+/// Takes those timeframes out of the usual search that are shorter than all that is stored.
+fn leave_out_unstored(
+    request: &mut Request,
+    store: &Store,
+    pair: Pair,
+) -> Result<Vec<Timeframe>, CommandError> {
+    let base = History::base_of(store, pair, &request.space.timeframes)?;
+    let timeframes = &mut request.space.timeframes;
+    let (kept, left_out): (Vec<_>, Vec<_>) = timeframes.iter().partition(|timeframe| **timeframe >= base);
+    if kept.is_empty() {
+        return Err(CommandError::Refused(format!(
+            "{pair}: the usual search is of M1 to H1, and {} holds {base} candles: search them alone with \
+            --timeframes {base}",
+            store.root().display()
+        )));
+    }
+    *timeframes = kept;
+    Ok(left_out)
+}
+
 /// Takes those timeframes out of a search that the history is too short for.
 fn leave_out(request: &mut Request, history: &History) -> Result<Vec<Timeframe>, TrainError> {
     let mut left_out = Vec::new();
     loop {
-        match Slices::new(history, &request.space, request.slices, request.embargo).map(|_| ()) {
+        match Slices::new(history, request).map(|_| ()) {
             Err(TrainError::TooShort { timeframe, .. })
                 if request.space.timeframes.len() > 1 && request.space.timeframes.contains(&timeframe) =>
             {
@@ -275,45 +382,12 @@ fn leave_out(request: &mut Request, history: &History) -> Result<Vec<Timeframe>,
     }
 }
 
-/// What names a search: everything that its outcome depends on.
-fn name(request: &Request, history: &History, plan: &Plan) -> Result<Digest, CommandError> {
-    let program = env!("CARGO_PKG_VERSION");
-    let Request { space, search, constants, costs, .. } = request;
-    let text =
-        serde_json::to_vec(&(FORMAT, program, history.hash, space, search, constants, costs, &plan.slices))
-            .map_err(std::io::Error::from)?;
+/// What names a search: everything that its outcome depends on, the program among it.
+fn name(tried: &Tried, history: &History, plan: &Plan) -> Result<Digest, CommandError> {
+    let engine = env!("SEP_ENGINE");
+    let text = serde_json::to_vec(&(FORMAT, engine, history.hash, tried, &plan.slices))
+        .map_err(std::io::Error::from)?;
     Ok(Digest::of(&text))
-}
-
-/// How fast a search goes.
-struct Pace {
-    pair: Pair,
-    begin: Instant,
-    /// Variants that a checkpoint had.
-    had: Option<usize>,
-    bar_variants: f64,
-}
-
-impl Pace {
-    fn new(pair: Pair) -> Self {
-        Self { pair, begin: Instant::now(), had: None, bar_variants: 0.0 }
-    }
-
-    fn line(&mut self, progress: Progress) -> String {
-        let Progress { variants_done, variants, bar_variants } = progress;
-        let had = *self.had.get_or_insert(if bar_variants > 0.0 { 0 } else { variants_done });
-        self.bar_variants += bar_variants;
-        let elapsed = self.begin.elapsed().as_secs_f64().max(1e-3);
-        let (new, left) = ((variants_done - had) as f64, (variants - variants_done) as f64);
-        let left = if new > 0.0 { Duration::from_secs_f64(left * elapsed / new).as_secs() } else { 0 };
-        format!(
-            "{}: {} of {} variants, {:.2e} bar-variants/s, {left} s left",
-            self.pair,
-            grouped(variants_done),
-            grouped(variants),
-            self.bar_variants / elapsed,
-        )
-    }
 }
 
 fn show(stored: &Stored, answer: &Answer, terminal: &mut Terminal) -> Result<(), CommandError> {

@@ -8,10 +8,10 @@ use sep_contract::{CandleSet, Side, Timeframe};
 use super::Column;
 use crate::backtest::{Costs, Run, State, levels, signal};
 use crate::bars::Bars;
+use crate::history::confirmed::prepare;
 use crate::history::{History, HistoryError};
 use crate::lane::Lane;
 use crate::qfh::{Constants, Direction, Features, confirm, decide};
-use crate::train::prepare;
 use crate::variant::{Space, Variant};
 
 /// Window lengths watched: shorter than the trajectory match asks for, the published one, a long one.

@@ -13,12 +13,13 @@ use crate::backend::Backend;
 use crate::backtest::Trade;
 use crate::bars::Bars;
 use crate::history::History;
+use crate::history::confirmed::prepare;
 use crate::model::Stored;
 use crate::report::ReportError;
 use crate::session::Sessions;
 use crate::store::Store;
 use crate::table_file::Column;
-use crate::train::{Progress, Request, Training, prepare};
+use crate::train::{Progress, Request, Training};
 use crate::trials::{self, Grid};
 use crate::verdict::Subject;
 
@@ -82,22 +83,16 @@ impl Replay {
     ) -> Result<Self, ReportError> {
         let model = &stored.model;
         let history = load(stored, store)?;
-        let (plan, space) = (&model.plan, &model.searched.space);
-        let mut request = Request {
-            space: space.clone(),
+        let plan = &model.plan;
+        let request = Request {
+            space: model.searched.space.clone(),
             search: model.searched.search,
             constants: model.constants.clone(),
             costs: model.costs,
             slices: plan.slices.len(),
-            embargo: 0,
+            embargo: plan.embargo,
         };
         let cpu = Backend::cpu();
-        // What the first slice loses beyond the purge is the embargo, here in bars of the base series.
-        let without = Training::new(&request, &history, &cpu, |_| {})?.slices;
-        let shortest = space.timeframes.iter().min().copied().unwrap_or(history.base().timeframe);
-        let ratio = usize::try_from(shortest.seconds() / history.base().timeframe.seconds()).unwrap_or(1);
-        let begins = |slices: &[Range<usize>]| slices.first().map_or(0, |slice| slice.start);
-        request.embargo = begins(&plan.slices).saturating_sub(begins(&without.base)) / ratio.max(1);
         let training = Training::new(&request, &history, search_on.unwrap_or(&cpu), on_progress)?;
         let differs = |found: String, expected: String| ReportError::Differs {
             path: stored.path.clone(),

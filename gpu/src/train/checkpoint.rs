@@ -1,15 +1,18 @@
 //! A search's work so far, on disk: what was played is not played again after an interruption.
 //!
 //! Owns the file: a line that names the search, then pieces of cells, each with its own digest, so that a
-//! piece that was cut short or damaged counts as never written. Must not know what the cells mean.
+//! piece that was cut short or damaged counts as never written; and the place of it, apart for every search.
+//! Must not know what the cells mean.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use sep_contract::Digest;
 
 use crate::verdict::matrix::Cell;
+use crate::whole_file::PublishError;
 
 /// Bytes of a cell: net, squares, trades.
 const CELL: usize = 8 + 8 + 4;
@@ -30,6 +33,41 @@ pub enum CheckpointError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("another training writes to {}: wait for it to end", path.display())]
     Busy { path: PathBuf },
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// How files of unfinished work are called in a pair's folder.
+const BEGINS: &str = "search-";
+/// Digits of each name that tell searches apart there; the whole names stand in the files.
+const DIGITS: usize = 12;
+
+/// Where a search leaves its unfinished work: by the question that it asks, and by all that its outcome depends
+/// on, which changes when candles are added or the program is another.
+pub fn place(folder: &Path, question: &Digest, name: &Digest) -> PathBuf {
+    let file: String = begins(question).chars().chain(name.to_string().chars().take(DIGITS)).collect();
+    folder.join(file).with_extension("checkpoint")
+}
+
+/// Removes all unfinished work on a question: it is answered. That of other questions stays.
+pub fn clear(folder: &Path, question: &Digest) -> Result<(), CheckpointError> {
+    let error = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| CheckpointError::Io { action, path, source }
+    };
+    let begins = begins(question);
+    for entry in fs::read_dir(folder).map_err(error("list", folder))? {
+        let path = entry.map_err(error("list", folder))?.path();
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&begins)) {
+            fs::remove_file(&path).map_err(error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn begins(question: &Digest) -> String {
+    let digits: String = question.to_string().chars().take(DIGITS).collect();
+    format!("{BEGINS}{digits}-")
 }
 
 impl Checkpoint {
@@ -67,9 +105,14 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), file, cells })
     }
 
-    /// What was finished before.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
-        self.cells.iter().copied()
+    /// What was finished before, in rows of so many slices.
+    pub fn rows(&self, slices: usize) -> usize {
+        self.cells.len() / slices.max(1)
+    }
+
+    /// Hands out what was finished before; it is kept no longer.
+    pub fn take(&mut self) -> Vec<Cell> {
+        mem::take(&mut self.cells)
     }
 
     /// Adds finished work.
@@ -85,15 +128,6 @@ impl Checkpoint {
         piece.extend_from_slice(digest.as_bytes());
         let written = self.file.write_all(&piece).and_then(|()| self.file.sync_data());
         written.map_err(|source| CheckpointError::Io { action: "write", path: self.path.clone(), source })
-    }
-
-    /// Removes the file: the search is over and its result is kept elsewhere.
-    pub fn remove(self) -> Result<(), CheckpointError> {
-        fs::remove_file(&self.path).map_err(|source| CheckpointError::Io {
-            action: "remove",
-            path: self.path.clone(),
-            source,
-        })
     }
 }
 
@@ -139,32 +173,51 @@ mod tests {
         let path = folder.join("work");
         let name = Digest::of(b"a search");
         let mut checkpoint = Checkpoint::open(&path, &name).unwrap();
-        assert_eq!(checkpoint.cells().count(), 0);
+        assert_eq!(checkpoint.take(), []);
         assert!(matches!(Checkpoint::open(&path, &name), Err(CheckpointError::Busy { .. })));
         checkpoint.add(&cells(5)).unwrap();
         checkpoint.add(&cells(3)).unwrap();
         drop(checkpoint);
         let whole = fs::read(&path).unwrap();
         let expected = [cells(5), cells(3)].concat();
-        assert_eq!(Checkpoint::open(&path, &name).unwrap().cells().collect::<Vec<_>>(), expected);
+        let mut checkpoint = Checkpoint::open(&path, &name).unwrap();
+        assert_eq!((checkpoint.rows(4), checkpoint.take()), (2, expected));
+        drop(checkpoint);
         let first = 32 + 8 + 5 * CELL + 32;
         for length in 32..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            let found: Vec<Cell> = Checkpoint::open(&path, &name).unwrap().cells().collect();
+            let found = Checkpoint::open(&path, &name).unwrap().take();
             assert_eq!(found, if length < first { Vec::new() } else { cells(5) }, "{length} bytes");
         }
         let mut damaged = whole.clone();
         damaged[first + 20] ^= 1;
         fs::write(&path, &damaged).unwrap();
         let mut checkpoint = Checkpoint::open(&path, &name).unwrap();
-        assert_eq!(checkpoint.cells().collect::<Vec<_>>(), cells(5));
+        assert_eq!(checkpoint.take(), cells(5));
         checkpoint.add(&cells(3)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
         drop(checkpoint);
         // Another search begins anew.
-        assert_eq!(Checkpoint::open(&path, &Digest::of(b"another")).unwrap().cells().count(), 0);
-        Checkpoint::open(&path, &name).unwrap().remove().unwrap();
-        assert!(!path.exists());
-        fs::remove_dir(&folder).unwrap();
+        assert_eq!(Checkpoint::open(&path, &Digest::of(b"another")).unwrap().take(), []);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Each search leaves its work in a place of its own. An answered question takes its own along, of older
+    /// candles too, and nothing else.
+    #[test]
+    fn unfinished_work_lies_apart_until_its_question_is_answered() {
+        let folder = std::env::temp_dir().join(format!("sep-places-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let of = |question, name| place(&folder, &digest(question), &digest(name));
+        let (older, newer, other) = (of("one", "older"), of("one", "newer"), of("other", "older"));
+        let model = folder.join("model.json");
+        for path in [&older, &newer, &other, &model] {
+            fs::write(path, "").unwrap();
+        }
+        clear(&folder, &digest("one")).unwrap();
+        let left: Vec<bool> = [&older, &newer, &other, &model].map(|path| path.exists()).to_vec();
+        assert_eq!(left, [false, false, true, true]);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,31 +1,33 @@
 //! The slices of a history, at the same moments in every timeframe.
 //!
 //! Owns where they begin and end. Each slice of a timeframe loses its first bars: the longest window plus the
-//! longest hold (purge), plus the embargo, in bars of that timeframe.
+//! longest hold (purge), plus the embargo, in bars of that timeframe. In the base series a slice begins where the
+//! first of the timeframes does: minutes may be missing, so that no number of base bars says where that is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use sep_contract::Timeframe;
 
-use super::TrainError;
+use super::{Request, TrainError};
 use crate::history::History;
-use crate::variant::Space;
 use crate::verdict::folds::{TooShort, cut};
 
 /// The slices, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slices {
-    /// In bars of the base series.
+    /// In bars of the base series: all that any timeframe plays on lies within them.
     pub base: Vec<Range<usize>>,
     by_timeframe: BTreeMap<Timeframe, Vec<Range<usize>>>,
-    /// The purge of the base series, in its bars.
-    pub purge: usize,
+    /// The purge of the longest timeframe, in bars of the base series: as far as a trade may reach.
+    pub apart: usize,
 }
 
 impl Slices {
-    /// Cuts a history for the timeframes of a space.
-    pub fn new(history: &History, space: &Space, count: usize, embargo: usize) -> Result<Self, TrainError> {
+    /// Cuts a history for a search.
+    pub fn new(history: &History, request: &Request) -> Result<Self, TrainError> {
+        let Request { space, slices: count, embargo, .. } = request;
+        let (count, embargo) = (*count, *embargo);
         let longest_window = space.windows.iter().max().copied().unwrap_or(0) as usize;
         let longest_hold = space.holds.iter().max().map_or(0, |hold| hold.unsigned_abs() as usize);
         let purge = longest_window + longest_hold;
@@ -42,22 +44,27 @@ impl Slices {
                 Some(moment) => bars.time.partition_point(|open| open < moment),
                 None => bars.len(),
             };
-            let gap = purge + embargo;
+            let gap = purge.saturating_add(embargo);
             let slices: Vec<Range<usize>> =
-                pieces.iter().map(|piece| place(piece.start) + gap..place(piece.end)).collect();
+                pieces.iter().map(|piece| place(piece.start).saturating_add(gap)..place(piece.end)).collect();
             // A slice that loses more than it keeps says nothing.
-            if slices.iter().any(|slice| slice.end < slice.start + gap) {
-                let source = TooShort { bars: bars.len(), slices: count, gap, needed: 2 * gap * count };
+            if slices.iter().any(|slice| slice.end < slice.start.saturating_add(gap)) {
+                let source =
+                    TooShort { bars: bars.len(), slices: count, gap, needed: gap.saturating_mul(2 * count) };
                 return Err(TrainError::TooShort { timeframe, source });
             }
             by_timeframe.insert(timeframe, slices);
         }
-        // The same moments in the base: the shortest timeframe that trades begins first.
-        let shortest = space.timeframes.iter().min().copied().unwrap_or(base.timeframe);
-        let ratio = usize::try_from(shortest.seconds() / base.timeframe.seconds()).unwrap_or(1).max(1);
-        let purge = purge * ratio;
-        let base = cut(base.len(), count, purge, embargo * ratio).map_err(whole)?;
-        Ok(Self { base, by_timeframe, purge })
+        let first_played = |slice: usize| {
+            let starts = by_timeframe.iter().map(|(timeframe, slices): (&Timeframe, &Vec<Range<usize>>)| {
+                history.in_base(*timeframe, slices[slice].start).0
+            });
+            starts.min().unwrap_or(pieces[slice].start)
+        };
+        let base_slices = (0..count).map(|slice| first_played(slice)..pieces[slice].end).collect();
+        let longest = by_timeframe.keys().max().copied().unwrap_or(base.timeframe);
+        let ratio = usize::try_from(longest.seconds() / base.timeframe.seconds()).unwrap_or(1).max(1);
+        Ok(Self { base: base_slices, by_timeframe, apart: purge * ratio })
     }
 
     /// The slices in bars of a timeframe; none of one that is not searched.

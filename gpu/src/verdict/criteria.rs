@@ -96,13 +96,19 @@ pub(super) fn timing(evidence: &Evidence, demands: &Demands) -> Criterion {
 pub(super) fn overfit(evidence: &Evidence, demands: &Demands) -> Criterion {
     let overfit = &evidence.overfit;
     let found = (overfit.splits > 0).then_some(overfit.probability);
-    let sentence = format!(
-        "of {} ways to halve the history, in {} the best of one half was among the lower half of all variants in \
-        the other (PBO); at most {} is demanded",
-        overfit.splits,
-        percent(overfit.probability),
-        percent(demands.overfit)
-    );
+    let sentence = if overfit.splits > 0 && !overfit.chosen {
+        "all that was tried came out the same: nothing was chosen, so that no choosing can have overfitted \
+        (PBO 0)"
+            .to_owned()
+    } else {
+        format!(
+            "of {} ways to halve the history, in {} the best of one half was among the lower half of all variants in \
+            the other (PBO); at most {} is demanded",
+            overfit.splits,
+            percent(overfit.probability),
+            percent(demands.overfit)
+        )
+    };
     criterion(Name::Overfit, found, Bound::AtMost(demands.overfit), sentence)
 }
 

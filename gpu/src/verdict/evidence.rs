@@ -48,7 +48,7 @@ pub struct Evidence {
 /// How wide the search was, and how good its finalist on the history that it was chosen on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Trials {
-    /// Variants tried, in this search and, where the user says so, in those before it.
+    /// Variants tried, in this search and in those before it on the same pair and time.
     pub count: u64,
     /// How the ratios of those that traded are spread.
     pub spread: Spread,

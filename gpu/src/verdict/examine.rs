@@ -18,7 +18,7 @@ use crate::verdict::folds::{combinatorial, paths, walk_forward};
 use crate::verdict::gate::{Demands, Verdict, judge};
 use crate::verdict::matrix::{Cell, Choice, Matrix};
 use crate::verdict::moments::Moments;
-use crate::verdict::overfit::{Slices, overfit};
+use crate::verdict::overfit::{NotHalvable, overfit};
 use crate::verdict::resample::{Held, Permuted, bootstrap, shifted, usual_block};
 use crate::verdict::surrogate::random_walk;
 
@@ -29,7 +29,7 @@ const TESTED: usize = 2;
 /// place in the matrix.
 pub trait Subject {
     /// Why a search failed.
-    type Error: From<Slices>;
+    type Error: From<NotHalvable>;
 
     /// The user's bars; where several timeframes are searched, those that the longer ones are made of.
     fn bars(&self) -> &Bars;
@@ -45,15 +45,15 @@ pub trait Subject {
 /// How a search is examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The slices of the bars, oldest first (see [`crate::verdict::folds::cut`]); an even number, at most 16.
+    /// The slices of the bars, oldest first; an even number, at most 16.
     pub slices: Vec<Range<usize>>,
+    /// Bars that a slice has lost besides the purge, as the user asked.
+    pub embargo: usize,
     /// The first slice that is tested walking forward.
     pub first: usize,
-    /// Train on so many slices before the tested one; None: on all.
-    pub rolling: Option<usize>,
     /// Trades that a variant needs on the training slices to be chosen.
     pub trades: u32,
-    /// The longest window plus the longest hold, in bars: how far trades are shifted at least.
+    /// The longest time that a trade may look back and be held, in bars: how far trades are shifted at least.
     pub apart: usize,
     /// Variants tried before this search on the same history: they count as trials.
     pub tried_before: u64,
@@ -63,6 +63,8 @@ pub struct Plan {
     pub draws: usize,
     /// Random walks that the search is repeated on: 19 allow a p-value of 0.05 if none does as well.
     pub walks: usize,
+    /// What the walks and the bootstrap are drawn from. It is to follow from what is searched: a seed that could
+    /// be chosen would let chance be asked until it agrees.
     pub seed: u64,
 }
 
@@ -70,11 +72,10 @@ impl Plan {
     /// The usual plan for these slices: the first quarter trains only.
     pub fn new(slices: Vec<Range<usize>>, apart: usize, seed: u64) -> Self {
         let first = (slices.len() / 4).max(1);
-        let rolling = None;
         Self {
             slices,
+            embargo: 0,
             first,
-            rolling,
             trades: 30,
             apart,
             tried_before: 0,
@@ -87,13 +88,14 @@ impl Plan {
 }
 
 /// Examines what a search has found on the user's bars. The random walks are run only where everything else has
-/// passed; `on_walk` is told before each of them its number, from 0.
+/// passed. Each goes through `on_walk`, which is given its number, from 0, and the search on it, and returns the
+/// ratio that this comes to: what it knows from before need not be searched again.
 pub fn examine<S: Subject>(
     subject: &S,
     matrix: &Matrix,
     plan: &Plan,
     demands: &Demands,
-    mut on_walk: impl FnMut(usize),
+    mut on_walk: impl FnMut(usize, &dyn Fn() -> Result<f64, S::Error>) -> Result<f64, S::Error>,
 ) -> Result<(Evidence, Verdict), S::Error> {
     let mut evidence = gather(subject, plan, matrix)?;
     let verdict = judge(&evidence, demands);
@@ -103,9 +105,11 @@ pub fn examine<S: Subject>(
     let observed = evidence.trades.ratio();
     let mut as_good = 0;
     for walk in 0..plan.walks {
-        on_walk(walk);
-        let bars = random_walk(subject.bars(), plan.seed.wrapping_add(walk as u64));
-        as_good += usize::from(walked(&subject.outcomes(&bars)?, plan).1.ratio() >= observed);
+        let search = || {
+            let bars = random_walk(subject.bars(), plan.seed.wrapping_add(walk as u64));
+            Ok(walked(&subject.outcomes(&bars)?, plan).1.ratio())
+        };
+        as_good += usize::from(on_walk(walk, &search)? >= observed);
     }
     evidence.null = Some(Permuted::of(observed, plan.walks, as_good));
     let verdict = judge(&evidence, demands);
@@ -114,7 +118,7 @@ pub fn examine<S: Subject>(
 
 /// The walk-forward choices, and what they came to.
 pub fn walked(matrix: &Matrix, plan: &Plan) -> (Vec<Choice>, Cell) {
-    let choices = matrix.choose(&walk_forward(matrix.slices(), plan.first, plan.rolling), plan.trades);
+    let choices = matrix.choose(&walk_forward(matrix.slices(), plan.first), plan.trades);
     let mut total = Cell::default();
     for choice in &choices {
         total += choice.tested;
@@ -123,7 +127,7 @@ pub fn walked(matrix: &Matrix, plan: &Plan) -> (Vec<Choice>, Cell) {
 }
 
 /// All evidence but the random walks.
-fn gather<S: Subject>(subject: &S, plan: &Plan, matrix: &Matrix) -> Result<Evidence, Slices> {
+fn gather<S: Subject>(subject: &S, plan: &Plan, matrix: &Matrix) -> Result<Evidence, NotHalvable> {
     let bars = subject.bars();
     let overfit = overfit(matrix)?;
     let all: Vec<usize> = (0..matrix.slices()).collect();

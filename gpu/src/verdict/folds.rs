@@ -2,11 +2,12 @@
 //!
 //! Owns index arithmetic alone. Must not look at a bar or an outcome.
 //!
-//! A slice loses its first bars, so that nothing in it looks back into, or is still held from, the slice
-//! before: at least the longest window plus the longest hold (the purge), plus what the user adds to let
-//! volatility and other slow things fade (the embargo). With that gap before every slice, whichever slices
-//! train and whichever test, no bar is used by both (Lopez de Prado, "Advances in Financial Machine Learning",
-//! 2018, chapter 7).
+//! A slice loses its first bars, so that no window in it looks back into, and no trade is still held from, the
+//! slice before: at least the longest window plus the longest hold (the purge). With that gap before every slice,
+//! whichever slices train and whichever test, no outcome belongs to both (Lopez de Prado, "Advances in Financial
+//! Machine Learning", 2018, chapter 7). The mean range of the last hundred bars and the temporal factor look back
+//! a little further than a short purge: a training slice that follows a tested one may know from these how wild its
+//! last bars were, never what a trade in it came to. What the user adds (the embargo) lets that fade too.
 
 use std::ops::Range;
 
@@ -45,14 +46,9 @@ pub fn cut(bars: usize, slices: usize, purge: usize, embargo: usize) -> Result<V
     Ok((0..slices).map(|slice| start(slice) + gap..start(slice + 1)).collect())
 }
 
-/// Walk-forward: from the slice `first` on, each slice tests what was chosen on those before it: on all of
-/// them, or on the newest `rolling` of them.
-pub fn walk_forward(slices: usize, first: usize, rolling: Option<usize>) -> Vec<Fold> {
-    let fold = |test: usize| {
-        let from = rolling.map_or(0, |newest| test.saturating_sub(newest));
-        Fold { train: (from..test).collect(), test: vec![test] }
-    };
-    (first.max(1)..slices).map(fold).collect()
+/// Walk-forward: from the slice `first` on, each slice tests what was chosen on all those before it.
+pub fn walk_forward(slices: usize, first: usize) -> Vec<Fold> {
+    (first.max(1)..slices).map(|test| Fold { train: (0..test).collect(), test: vec![test] }).collect()
 }
 
 /// Combinatorial purged cross-validation: each choice of `tested` slices tests what was chosen on all others,
@@ -117,9 +113,8 @@ mod tests {
     #[test]
     fn walking_forward() {
         let fold = |train: &[usize], test| Fold { train: train.to_vec(), test: vec![test] };
-        assert_eq!(walk_forward(4, 2, None), [fold(&[0, 1], 2), fold(&[0, 1, 2], 3)]);
-        assert_eq!(walk_forward(4, 1, Some(2)), [fold(&[0], 1), fold(&[0, 1], 2), fold(&[1, 2], 3)]);
-        assert_eq!(walk_forward(2, 0, None), [fold(&[0], 1)]);
+        assert_eq!(walk_forward(4, 2), [fold(&[0, 1], 2), fold(&[0, 1, 2], 3)]);
+        assert_eq!(walk_forward(2, 0), [fold(&[0], 1)]);
     }
 
     /// 16 slices, 2 tested: 120 folds, 15 paths.

@@ -241,7 +241,13 @@ mod tests {
                 spread: Spread { trials: 900, mean: -3.0, variance: 1.2 },
                 finalist: Moments { count: 53, mean: 0.8, deviation: 1.0, skewness: 0.0, kurtosis: 3.0 },
             },
-            overfit: Overfit { splits: 12_870, probability: 0.02, loss: 0.01, median_logit: 3.0 },
+            overfit: Overfit {
+                splits: 12_870,
+                chosen: true,
+                probability: 0.02,
+                loss: 0.01,
+                median_logit: 3.0,
+            },
             timing: Permuted::of(4.0, 1000, 3),
             null: Some(Permuted::of(4.0, 39, 0)),
             base: BaseRates::of(blind(-130.0), blind(-110.0)),
@@ -326,6 +332,17 @@ mod tests {
         assert_eq!(words(&evidence), "no edge: walking forward, 120 trades lost 0.50 pips each after costs");
         evidence.trades = Cell::default();
         assert_eq!(words(&evidence), "no edge: no variant traded often enough to be chosen");
+    }
+
+    #[test]
+    fn a_search_without_a_choice_is_not_said_to_overfit() {
+        let mut evidence = good();
+        evidence.overfit =
+            Overfit { splits: 12_870, chosen: false, probability: 0.0, loss: 0.1, median_logit: 0.0 };
+        let verdict = judge(&evidence, &Demands::default());
+        assert!(verdict.promoted, "{}", verdict.words);
+        let sentence = &verdict.criteria.iter().find(|of| of.name == Name::Overfit).unwrap().sentence;
+        assert!(sentence.starts_with("all that was tried came out the same"), "{sentence}");
     }
 
     #[test]

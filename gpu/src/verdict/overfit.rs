@@ -26,8 +26,12 @@ const NONE: u64 = u64::MAX;
 pub struct Overfit {
     /// Ways to halve the slices in which some variant traded in the first half.
     pub splits: usize,
+    /// Whether any two variants came out differently on any slice. Where none did, the search was one variant or
+    /// as good as one: nothing was chosen, so that nothing can be overfitted by choosing.
+    pub chosen: bool,
     /// The share of them in which the best of the first half came out at or below the middle of all variants
-    /// in the second: the PBO. 1 where nothing traded, since nothing was found.
+    /// in the second: the PBO. 1 where nothing traded, since nothing was found; 0 where nothing was chosen: the
+    /// definition compares what was chosen with what was not, and would call the only one its own middle.
     pub probability: f64,
     /// The share of them in which it lost money in the second half.
     pub loss: f64,
@@ -38,49 +42,52 @@ pub struct Overfit {
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} slices cannot be halved: an even number from 2 to 16 is needed")]
-pub struct Slices(pub usize);
+pub struct NotHalvable(pub usize);
 
 /// Plays all halvings of the matrix's slices.
 ///
 /// Looks at every variant on every split twice, and gives the same for any number of threads.
-pub fn overfit(matrix: &Matrix) -> Result<Overfit, Slices> {
+pub fn overfit(matrix: &Matrix) -> Result<Overfit, NotHalvable> {
     let slices = matrix.slices();
     if slices == 0 || slices > 16 || !slices.is_multiple_of(2) {
-        return Err(Slices(slices));
+        return Err(NotHalvable(slices));
     }
-    let plan = Plan::new(slices);
+    let halvings = Halvings::new(slices);
     let arch = pulp::Arch::new();
     let variants: Vec<&[Cell]> = matrix.rows().collect();
     let best = variants
         .par_chunks(CHUNK)
         .enumerate()
         .fold(
-            || (Best::new(&plan), Sums::new(&plan)),
+            || (Best::new(&halvings), Sums::new(&halvings)),
             |(mut best, mut sums), (chunk, rows)| {
                 for (variant, row) in (0_u64..).zip(rows) {
                     let variant = chunk as u64 * CHUNK as u64 + variant;
                     arch.dispatch(|| {
-                        sums.fill(&plan, row);
-                        best.challenge(&plan, &sums, variant);
+                        sums.fill(&halvings, row);
+                        best.challenge(&halvings, &sums, variant);
                     });
                 }
                 (best, sums)
             },
         )
         .map(|(best, _)| best)
-        .reduce(|| Best::new(&plan), Best::or);
-    let chosen: Vec<Option<Score>> =
-        plan.halves().zip(&best.variants).map(|(half, &variant)| outside(matrix, variant, half)).collect();
+        .reduce(|| Best::new(&halvings), Best::or);
+    let chosen: Vec<Option<Score>> = halvings
+        .halves()
+        .zip(&best.variants)
+        .map(|(half, &variant)| outside(matrix, variant, half))
+        .collect();
     let decided: Vec<Score> = chosen.iter().map(|score| score.unwrap_or(Score::NOTHING)).collect();
     let below = variants
         .par_chunks(CHUNK)
         .fold(
-            || (vec![0_u64; plan.splits], Sums::new(&plan)),
+            || (vec![0_u64; halvings.splits], Sums::new(&halvings)),
             |(mut below, mut sums), rows| {
                 for row in rows {
                     arch.dispatch(|| {
-                        sums.fill(&plan, row);
-                        rank(&plan, &sums, &decided, &mut below);
+                        sums.fill(&halvings, row);
+                        rank(&halvings, &sums, &decided, &mut below);
                     });
                 }
                 (below, sums)
@@ -88,7 +95,7 @@ pub fn overfit(matrix: &Matrix) -> Result<Overfit, Slices> {
         )
         .map(|(below, _)| below)
         .reduce(
-            || vec![0; plan.splits],
+            || vec![0; halvings.splits],
             |mut left, right| {
                 for (left, right) in left.iter_mut().zip(right) {
                     *left += right;
@@ -96,24 +103,27 @@ pub fn overfit(matrix: &Matrix) -> Result<Overfit, Slices> {
                 left
             },
         );
-    Ok(conclude(&chosen, &below, variants.len()))
+    let differ = variants.windows(2).any(|rows| rows[0] != rows[1]);
+    Ok(conclude(&chosen, &below, variants.len(), differ))
 }
 
-fn conclude(chosen: &[Option<Score>], below: &[u64], variants: usize) -> Overfit {
+fn conclude(chosen: &[Option<Score>], below: &[u64], variants: usize, differ: bool) -> Overfit {
     let decided: Vec<(Score, u64)> =
         chosen.iter().zip(below).filter_map(|(score, &below)| Some(((*score)?, below))).collect();
     let splits = decided.len();
     if splits == 0 {
-        return Overfit { splits, probability: 1.0, loss: 1.0, median_logit: f64::MIN };
+        return Overfit { splits, chosen: differ, probability: 1.0, loss: 1.0, median_logit: f64::MIN };
     }
     // The middle rank of equals is (2 below + equal + 1) / 2; the share is that of variants + 1.
     let shares = decided.iter().map(|&(_, below)| (below as f64 + 1.0) / 2.0 / (variants as f64 + 1.0));
     let mut logits: Vec<f64> = shares.map(|share| libm::log(share / (1.0 - share))).collect();
     logits.sort_by(f64::total_cmp);
     let share = |count: usize| count as f64 / splits as f64;
+    let overfitted = logits.iter().filter(|&&logit| logit <= 0.0).count();
     Overfit {
         splits,
-        probability: share(logits.iter().filter(|&&logit| logit <= 0.0).count()),
+        chosen: differ,
+        probability: if differ { share(overfitted) } else { 0.0 },
         loss: share(decided.iter().filter(|(score, _)| score.net < 0.0).count()),
         median_logit: f64::midpoint(logits[(splits - 1) / 2], logits[splits / 2]),
     }
@@ -146,18 +156,18 @@ struct Best {
 
 impl Best {
     /// Below every half that has trades, and equal to one that has none.
-    fn new(plan: &Plan) -> Self {
+    fn new(halvings: &Halvings) -> Self {
         Self {
-            net: vec![-1.0; plan.splits],
-            squares: vec![0.0; plan.splits],
-            variants: vec![NONE; plan.splits],
+            net: vec![-1.0; halvings.splits],
+            squares: vec![0.0; halvings.splits],
+            variants: vec![NONE; halvings.splits],
         }
     }
 
     /// Sets a later variant against the best so far.
     #[inline(always)]
-    fn challenge(&mut self, plan: &Plan, sums: &Sums, variant: u64) {
-        for subset in &plan.subsets {
+    fn challenge(&mut self, halvings: &Halvings, sums: &Sums, variant: u64) {
+        for subset in &halvings.subsets {
             let (net, squares) = sums.older[subset.mask];
             let splits = subset.from..subset.from + subset.partners.len();
             let newer = sums.net[subset.partners.clone()].iter().zip(&sums.squares[subset.partners.clone()]);
@@ -192,8 +202,8 @@ impl Best {
 /// Counts a variant below, or level with, the chosen one in the other half of every split: 2 where it is
 /// below, 1 where both are equal.
 #[inline(always)]
-fn rank(plan: &Plan, sums: &Sums, chosen: &[Score], below: &mut [u64]) {
-    for subset in &plan.subsets {
+fn rank(halvings: &Halvings, sums: &Sums, chosen: &[Score], below: &mut [u64]) {
+    for subset in &halvings.subsets {
         let (net, squares) = sums.older[subset.mask];
         let (net, squares) = (sums.whole.0 - net, sums.whole.1 - squares);
         let splits = subset.from..subset.from + subset.partners.len();
@@ -220,7 +230,7 @@ fn outside(matrix: &Matrix, variant: u64, half: usize) -> Option<Score> {
 }
 
 /// The splits, in the order in which they are worked on. Sets of slices are bit masks.
-struct Plan {
+struct Halvings {
     /// How many of the slices make up the older group; the others are the newer one.
     older: usize,
     /// All subsets of the newer group, the smaller first.
@@ -239,7 +249,7 @@ struct Subset {
     from: usize,
 }
 
-impl Plan {
+impl Halvings {
     fn new(slices: usize) -> Self {
         let older = slices / 2;
         let size = |mask: usize| (0..slices).filter(|slice| mask >> slice & 1 == 1).count();
@@ -278,10 +288,10 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(plan: &Plan) -> Self {
-        let newer = vec![0.0; plan.newer.len()];
+    fn new(halvings: &Halvings) -> Self {
+        let newer = vec![0.0; halvings.newer.len()];
         Self {
-            older: vec![(0.0, 0.0); plan.subsets.len()],
+            older: vec![(0.0, 0.0); halvings.subsets.len()],
             net: newer.clone(),
             by_mask: vec![(0.0, 0.0); newer.len()],
             squares: newer,
@@ -289,11 +299,11 @@ impl Sums {
         }
     }
 
-    fn fill(&mut self, plan: &Plan, row: &[Cell]) {
-        let (older, newer) = row.split_at(plan.older);
+    fn fill(&mut self, halvings: &Halvings, row: &[Cell]) {
+        let (older, newer) = row.split_at(halvings.older);
         subset_sums(older, &mut self.older);
         subset_sums(newer, &mut self.by_mask);
-        for (at, &mask) in plan.newer.iter().enumerate() {
+        for (at, &mask) in halvings.newer.iter().enumerate() {
             (self.net[at], self.squares[at]) = self.by_mask[mask];
         }
         self.whole = sum(row, usize::MAX);
@@ -314,9 +324,8 @@ fn subset_sums(cells: &[Cell], sums: &mut [(f64, f64)]) {
 /// Net and squares of the slices in a set.
 fn sum(cells: &[Cell], mask: usize) -> (f64, f64) {
     let chosen = cells.iter().enumerate().filter(|(slice, _)| mask >> slice & 1 == 1);
-    let (net, squares) =
-        chosen.fold((0, 0), |(net, squares), (_, cell)| (net + cell.net, squares + cell.squares));
-    (net as f64, squares as f64)
+    chosen
+        .fold((0.0, 0.0), |(net, squares), (_, cell)| (net + cell.net as f64, squares + cell.squares as f64))
 }
 
 #[cfg(test)]
@@ -324,7 +333,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
-    use super::{Overfit, Slices, overfit};
+    use super::{NotHalvable, Overfit, overfit};
     use crate::verdict::folds::combinatorial;
     use crate::verdict::matrix::{Cell, Matrix, sum};
 
@@ -365,6 +374,7 @@ mod tests {
         logits.sort_by(f64::total_cmp);
         Overfit {
             splits,
+            chosen: true,
             probability: overfit as f64 / splits as f64,
             loss: lost as f64 / splits as f64,
             median_logit: (logits[splits / 2] + logits[(splits - 1) / 2]) / 2.0,
@@ -387,7 +397,7 @@ mod tests {
 
     #[test]
     fn as_the_definition_has_it() {
-        for (seed, variants, slices) in [(1, 7, 4), (2, 150, 8), (3, 1, 6), (4, 90, 2), (5, 20, 12)] {
+        for (seed, variants, slices) in [(1, 7, 4), (2, 150, 8), (3, 2, 6), (4, 90, 2), (5, 20, 12)] {
             let matrix = random(seed, variants, slices, |_| 0);
             let (found, expected) = (overfit(&matrix).unwrap(), literal(&matrix));
             assert_eq!(
@@ -411,13 +421,39 @@ mod tests {
         assert!(edge.probability < 0.02, "{edge:?}");
     }
 
+    /// One variant, or many that are one by another name: nothing was chosen. Among two, or where the others come
+    /// out alike but not the same, the definition holds.
+    #[test]
+    fn what_was_not_chosen_is_not_overfitted_by_choosing() {
+        let one = random(3, 1, 6, |_| 0);
+        let found = overfit(&one).unwrap();
+        assert_eq!((found.splits, found.chosen, found.probability), (20, false, 0.0));
+        let rows: Vec<Cell> = std::iter::repeat_n(one.row(0), 5).flatten().copied().collect();
+        let same = overfit(&Matrix::new(6, rows.clone()).unwrap()).unwrap();
+        assert_eq!((same.chosen, same.probability, same.loss), (false, 0.0, found.loss));
+        // A sixth that never trades is another choice, and always below what earns.
+        let other = Matrix::new(6, [rows, vec![Cell::default(); 6]].concat()).unwrap();
+        let (found, expected) = (overfit(&other).unwrap(), literal(&other));
+        assert!(found.chosen);
+        assert_eq!((found.splits, found.probability), (expected.splits, expected.probability));
+    }
+
+    /// Sums of squares may leave 64 bits together.
+    #[test]
+    fn squares_of_many_slices_do_not_wrap() {
+        let cell = |net| Cell { trades: 20, net, squares: u64::MAX / 2 };
+        let steady = Matrix::new(8, [vec![cell(5_000_000_000); 8], vec![cell(-5_000_000_000); 8]].concat());
+        let found = overfit(&steady.unwrap()).unwrap();
+        assert_eq!((found.probability, found.loss), (0.0, 0.0));
+    }
+
     #[test]
     fn where_nothing_trades_nothing_was_found() {
         let found = overfit(&Matrix::new(4, vec![Cell::default(); 12]).unwrap()).unwrap();
         assert_eq!((found.splits, found.probability), (0, 1.0));
         let odd = Matrix::new(3, vec![Cell::default(); 3]).unwrap();
-        assert_eq!(overfit(&odd), Err(Slices(3)));
+        assert_eq!(overfit(&odd), Err(NotHalvable(3)));
         let many = Matrix::new(18, vec![Cell::default(); 18]).unwrap();
-        assert_eq!(overfit(&many), Err(Slices(18)));
+        assert_eq!(overfit(&many), Err(NotHalvable(18)));
     }
 }

@@ -23,7 +23,7 @@ const RUPTURES: Weights = Weights { stability: 1.0, coherence: 0.0, entropy: 0.0
 const COHERENCE: Weights = Weights { stability: 0.0, coherence: 1.0, entropy: 0.0 };
 
 /// 36 variants.
-fn request() -> Request {
+pub fn request() -> Request {
     let far = Distance { ticks: 100_000, ranges: 0 };
     let space = Space {
         timeframes: vec![Timeframe::M1],
@@ -46,14 +46,17 @@ fn request() -> Request {
 }
 
 /// What the gate says to one series, and the variant that it speaks of.
-fn judged(spec: &Spec) -> (Evidence, Verdict, Option<Variant>) {
-    let (request, backend) = (request(), Backend::cpu());
+pub type Judged = (Evidence, Verdict, Option<Variant>);
+
+fn judged(spec: &Spec, request: &Request) -> Judged {
+    let backend = Backend::cpu();
     let bars = Bars::new(&generate(spec).unwrap());
     let history = History::of(bars, &request.space.timeframes).unwrap();
-    let training = Training::new(&request, &history, &backend, |_| {}).unwrap();
-    let plan = Plan::new(training.slices.base.clone(), training.slices.purge, spec.seed);
+    let training = Training::new(request, &history, &backend, |_| {}).unwrap();
+    let plan = Plan::new(training.slices.base.clone(), training.slices.apart, spec.seed);
     let found = training.search(None).unwrap();
-    let (evidence, verdict) = examine(&training, &found, &plan, &Demands::default(), |_| {}).unwrap();
+    let (evidence, verdict) =
+        examine(&training, &found, &plan, &Demands::default(), |_, search| search()).unwrap();
     let finalist = evidence.finalist.map(|place| training.variant(place));
     (evidence, verdict, finalist)
 }
@@ -63,10 +66,22 @@ pub fn spec(seed: u64, spread: i32, edge: Option<Edge>) -> Spec {
     Spec { spread, edge, ..Spec::new("EUR_USD".parse().unwrap(), BARS, seed) }
 }
 
-/// What the gate says to each of some series.
-pub fn all_judged(specs: impl IntoIterator<Item = Spec>) -> Vec<(Evidence, Verdict, Option<Variant>)> {
+/// What the gate says to each of some series, searched in this way.
+pub fn all_judged(request: &Request, specs: impl IntoIterator<Item = Spec>) -> Vec<Judged> {
     let specs: Vec<Spec> = specs.into_iter().collect();
-    specs.par_iter().map(judged).collect()
+    specs.par_iter().map(|spec| judged(spec, request)).collect()
+}
+
+/// How many of them were promoted.
+pub fn promoted(judged: &[Judged]) -> usize {
+    judged.iter().filter(|(_, verdict, _)| verdict.promoted).count()
+}
+
+/// How many of them were promoted for the very edge that was planted.
+pub fn found(judged: &[Judged], edge: &Edge) -> usize {
+    let right =
+        |finalist: &Option<Variant>| finalist.as_ref().is_some_and(|variant| is_the_edge(variant, edge));
+    judged.iter().filter(|(_, verdict, finalist)| verdict.promoted && right(finalist)).count()
 }
 
 /// A hundred walks that cost 0.8 pips a trade, and a hundred that cost nothing, where only statistics stand
@@ -74,10 +89,9 @@ pub fn all_judged(specs: impl IntoIterator<Item = Spec>) -> Vec<(Evidence, Verdi
 #[test]
 fn random_walks_are_not_promoted() {
     for spread in [8, 0] {
-        let judged = all_judged((0..100).map(|seed| spec(seed, spread, None)));
-        let lucky: Vec<&Verdict> =
-            judged.iter().map(|(_, verdict, _)| verdict).filter(|verdict| verdict.promoted).collect();
-        assert!(lucky.len() <= 5, "{} of 100 promoted, spread {spread}: {lucky:#?}", lucky.len());
+        let judged = all_judged(&request(), (0..100).map(|seed| spec(seed, spread, None)));
+        let lucky = promoted(&judged);
+        assert!(lucky <= 5, "{lucky} of 100 promoted, spread {spread}");
         assert!(
             judged.iter().all(|(_, verdict, _)| verdict.promoted || verdict.words.starts_with("no edge"))
         );
@@ -101,7 +115,7 @@ pub fn planted(drift: i32) -> Edge {
 }
 
 /// Whether a variant is the one that the edge was planted for.
-pub fn is_the_edge(variant: &Variant, edge: &Edge) -> bool {
+fn is_the_edge(variant: &Variant, edge: &Edge) -> bool {
     variant.window == edge.window && variant.weights == RUPTURES && variant.hold == 10
 }
 
@@ -110,13 +124,8 @@ pub fn is_the_edge(variant: &Variant, edge: &Edge) -> bool {
 #[test]
 fn a_planted_edge_is_promoted_and_found() {
     let edge = planted(1_800);
-    let judged = all_judged((0..50).map(|seed| spec(seed, 8, Some(edge))));
-    let right = judged
-        .iter()
-        .filter(|(_, verdict, finalist)| {
-            verdict.promoted && finalist.as_ref().is_some_and(|variant| is_the_edge(variant, &edge))
-        })
-        .count();
+    let judged = all_judged(&request(), (0..50).map(|seed| spec(seed, 8, Some(edge))));
+    let right = found(&judged, &edge);
     let others: Vec<(&str, &Option<Variant>)> = judged
         .iter()
         .filter(|(_, verdict, _)| !verdict.promoted)
@@ -125,11 +134,46 @@ fn a_planted_edge_is_promoted_and_found() {
     assert!(right >= 40, "{right} of 50 promoted and found; refused: {others:#?}");
 }
 
+/// What a walk came to is asked for once: an examination that ended within its walks goes on after them, and comes
+/// to the same.
+#[test]
+fn finished_walks_are_not_searched_again() {
+    let (request, backend) = (request(), Backend::cpu());
+    let spec = spec(7, 8, Some(Edge::of_drift(2_000)));
+    let bars = Bars::new(&generate(&spec).unwrap());
+    let history = History::of(bars, &request.space.timeframes).unwrap();
+    let training = Training::new(&request, &history, &backend, |_| {}).unwrap();
+    let usual = Plan::new(training.slices.base.clone(), training.slices.apart, spec.seed);
+    let plan = Plan { walks: 4, ..usual };
+    let found = training.search(None).unwrap();
+    let demands = Demands { null: 0.2, ..Demands::default() };
+    let whole = examine(&training, &found, &plan, &demands, |_, search| search()).unwrap();
+    assert_eq!(whole.0.null.unwrap().others, 4, "{}", whole.1.words);
+    let mut known = Vec::new();
+    let ended = examine(&training, &found, &plan, &demands, |walk, search| {
+        if walk == 2 {
+            return Err(sep_gpu::train::TrainError::Missing { pair: history.pair, timeframe: Timeframe::M1 });
+        }
+        known.push(search()?);
+        Ok(known[walk])
+    });
+    assert!(ended.is_err() && known.len() == 2);
+    let mut searched = Vec::new();
+    let gone_on = examine(&training, &found, &plan, &demands, |walk, search| match known.get(walk) {
+        Some(ratio) => Ok(*ratio),
+        None => {
+            searched.push(walk);
+            search()
+        }
+    });
+    assert_eq!((gone_on.unwrap(), searched), (whole, vec![2, 3]));
+}
+
 #[test]
 fn the_verdict_is_the_same_on_any_number_of_threads() {
     let spec = spec(7, 8, Some(Edge::of_drift(2_000)));
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let one = alone.install(|| judged(&spec));
-    assert_eq!(judged(&spec), one);
+    let one = alone.install(|| judged(&spec, &request()));
+    assert_eq!(judged(&spec, &request()), one);
     assert!(one.0.null.is_some(), "the random walks were run: {}", one.1.words);
 }

@@ -135,9 +135,18 @@ fn a_model_is_named_by_its_beginning_or_its_file() {
         assert_eq!(promote(&sandbox, &["--model", name]).code, 0, "{name}");
         assert_eq!(promotion(&sandbox).unwrap().model, first.hash);
     }
+    let short = first.hash.to_string()[..4].to_owned();
+    let answer = promote(&sandbox, &["--model", &short]);
+    assert_eq!(answer.code, 2);
+    let expected = format!("--model {short}: give at least 6 digits of the model's name");
+    assert!(answer.err.contains(&expected), "{}", answer.err);
     let answer = promote(&sandbox, &["--model", "00000000"]);
     assert_eq!(answer.code, 1);
     assert!(answer.err.contains("has a name that begins with 00000000"), "{}", answer.err);
+    // One of another pair is of no use wherever it lies.
+    let other = sandbox.sep_gpu(&["promote", "GBP_USD", "--model", first.path.to_str().unwrap()]);
+    assert_eq!(other.code, 1);
+    assert!(other.err.contains("it is for EUR_USD, expected GBP_USD"), "{}", other.err);
     // A file from elsewhere must come to the models first: signals are made of what lies there.
     fs::copy(&first.path, sandbox.store().root().with_file_name("model.json")).unwrap();
     fs::remove_file(&first.path).unwrap();

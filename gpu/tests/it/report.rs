@@ -176,7 +176,7 @@ fn a_model_that_says_other_than_its_replay_is_refused() {
     let sandbox = trained("report-differs", NO_EDGE);
     let mut changed = model(&sandbox).model;
     changed.evidence.days[0] += 1;
-    models(&sandbox).keep(&changed).unwrap();
+    crate::trained::kept(&sandbox, &changed);
     let answer = sandbox.sep_gpu(&["report", "EUR_USD"]);
     assert_eq!(answer.code, 1);
     assert!(answer.err.contains("played again on the same candles it comes to"), "{}", answer.err);

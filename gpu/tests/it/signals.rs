@@ -9,12 +9,12 @@ use sep_contract::{CandleSet, Pair, Side, Signal, SignalBatch, Timeframe};
 use sep_gpu::backtest::{levels, signal};
 use sep_gpu::bars::Bars;
 use sep_gpu::history::History;
+use sep_gpu::history::confirmed::prepare;
 use sep_gpu::lane::Distance;
 use sep_gpu::model::{Model, Promotion};
 use sep_gpu::qfh::{Features, decide, scores};
 use sep_gpu::signals::recent::recent;
 use sep_gpu::signals::{Address, Speaker, Word};
-use sep_gpu::train::prepare;
 use sep_gpu::variant::{Space, Variant, Weights};
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
 //! What `status` says at every stage, and what it proposes.
 
+use sep_contract::Timeframe;
 use serde_json::{Value, json};
 
 use crate::sandbox::{Sandbox, minutes};
@@ -66,6 +67,20 @@ fn every_stage_leads_to_the_next() {
     let shown = sandbox.sep_gpu(&["status", "EUR_USD"]).out;
     assert!(shown.contains("M1, 63 bars from 2025-07-31T23:00:00Z to 2025-08-01T00:03:00Z"), "{shown}");
     assert!(shown.contains("newest signals: data/signals/20250801T000300Z-"), "{shown}");
+}
+
+#[test]
+fn what_is_stored_alone_is_trained_by_its_name() {
+    for (timeframe, expected) in [
+        (Timeframe::M5, "train: 'sep-gpu train EUR_USD'"),
+        (Timeframe::D1, "train: 'sep-gpu train EUR_USD --timeframes D1'"),
+    ] {
+        let sandbox = Sandbox::new("status-alone");
+        let mut set = minutes("2025-07-31T00:00:00Z", 1);
+        set.timeframe = timeframe;
+        sandbox.put("2025-07", &set);
+        assert_eq!(status(&sandbox)["pairs"][0]["next"], expected);
+    }
 }
 
 #[test]

@@ -79,7 +79,10 @@ fn data(sandbox: &Sandbox) -> PathBuf {
     sandbox.store().root().parent().unwrap().to_owned()
 }
 
-/// Keeps a model in a sandbox.
+/// Keeps a model in a sandbox, as the one trained last.
 pub fn kept(sandbox: &Sandbox, model: &Model) -> Stored {
-    models(sandbox).keep(model).unwrap()
+    let models = models(sandbox);
+    let stored = models.keep(model).unwrap();
+    models.remember(&stored).unwrap();
+    stored
 }
