@@ -1,5 +1,6 @@
 //! How many bar-variants a second the first CUDA device plays, copies included, and which part of its
-//! roofline that is. Says `unmeasured` where there is no device; nothing is estimated in its place.
+//! roofline that is. Says `unmeasured` where there is no device; nothing is estimated in its place. A
+//! device that is there and fails is an error.
 //!
 //! The roofline is that of issuing instructions: every processor issues four warps of 32 threads a cycle.
 
@@ -49,7 +50,8 @@ fn main() -> ExitCode {
 fn measure(terminal: &mut Terminal) -> Result<(), Failure> {
     let device = match detect() {
         Ok(device) => device,
-        Err(error) => return Ok(terminal.line(&format!("unmeasured: {error}"))?),
+        Err(error) if error.is_absence() => return Ok(terminal.line(&format!("unmeasured: {error}"))?),
+        Err(error) => return Err(error.into()),
     };
     terminal.line(&device.line())?;
     let bars = Bars::new(&synth::generate(&Spec::new("EUR_USD".parse()?, BARS, 1))?);
