@@ -16,19 +16,20 @@ import subprocess
 import sys
 import time
 
+import gpu_card
 import report
 
 FOLDER = "target/bench-gpu"
 STORE = f"{FOLDER}/candles"
 FIGURES = "target/bench/gpu.json"
 PAGE = "docs/benchmarks.md"
-SECTIONS = ("sma", "events", "engine")
+SECTIONS = ("sma", "events", "engine", "card")
 PAIR, BARS, FEE = "EUR_USD", 100_000, "0.0001"
 LENGTHS = ",".join(str(length) for length in range(5, 230, 5))
 VARIANTS = 45 * 44 // 2
 PYTHON, NAUTILUS = f"{FOLDER}/requirements/bin/python", f"{FOLDER}/nautilus/bin/python"
 CARGO = shlex.split(os.environ.get("CARGO", "cargo"))
-NO_GPU = "unmeasured: no GPU at hand"
+SEARCHED = 512
 
 
 def make_candles():
@@ -45,7 +46,7 @@ class Program:
 
     def __init__(self, name, command):
         self.name, self.command = name, command
-        self.work, self.whole, self.memory, self.said = [], [], [], ""
+        self.work, self.whole, self.memory, self.busy, self.said = [], [], [], [], ""
 
     def run(self, record=True):
         start = time.monotonic()
@@ -66,10 +67,12 @@ class Program:
             self.work.append(work)
             self.whole.append(whole)
             self.memory.append(usage.ru_maxrss * 1024)
+            self.busy.append((usage.ru_utime + usage.ru_stime) / whole)
         print(f"  {work:9.4f} s of {whole:7.2f} s, {usage.ru_maxrss / 1024:6.0f} MB  {self.name}", file=sys.stderr)
 
     def figures(self):
-        return {"name": self.name, "work": self.work, "whole": self.whole, "memory": self.memory, "said": self.said}
+        return {"name": self.name, "work": self.work, "whole": self.whole, "memory": self.memory, "busy": self.busy,
+                "said": self.said}
 
 
 def interleaved(programs, rounds):
@@ -111,6 +114,8 @@ def events(rounds):
     programs = [
         Program("backtesting.py", [PYTHON, "bench/gpu_rivals/backtesting_sma.py", f"{FOLDER}/bars.npz", "10", "30"]),
         Program("NautilusTrader", [NAUTILUS, "bench/gpu_rivals/nautilus_sma.py", f"{FOLDER}/bars.npz", "10", "30"]),
+        Program("sep-gpu, one", ["env", "RAYON_NUM_THREADS=1", "target/release/examples/qfh_run", STORE, PAIR, "1"]),
+        Program("sep-gpu, many", ["target/release/examples/qfh_run", STORE, PAIR, str(SEARCHED)]),
     ]
     interleaved(programs, rounds)
     return {"rounds": rounds, "rows": [program.figures() for program in programs]}
@@ -135,8 +140,9 @@ def speed(value):
     return f"{mantissa}e{int(exponent)}"
 
 
-def heading(kept):
-    return f"Measured on {kept['when']}: {report.machine()}; load of other work at the start {kept['load']:.1f}"
+def heading(found):
+    """When and where these very figures were measured."""
+    return f"Measured on {found['when']}: {found['machine']}; load of other work at the start {found['load']:.1f}"
 
 
 def sma_table(kept):
@@ -145,16 +151,16 @@ def sma_table(kept):
     theirs, ours = rows["vectorbt"], rows["sep-gpu"]
     work = VARIANTS * BARS
     lines = [
-        f"{heading(found)}; {found['rounds']} rounds, medians ({kept['versions']}).\n",
-        "| | of vectorbt's speed | bar-variants/s | whole process | highest memory |",
-        "|---|--:|--:|--:|--:|",
+        f"{heading(found)}; {found['rounds']} rounds, medians ({found['versions']}).\n",
+        "| | of vectorbt's speed | bar-variants/s | whole process | cores it kept busy | highest memory |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for row, title in ((theirs, "vectorbt"), (ours, "sep-gpu")):
         ratio = statistics.median(theirs["work"]) / statistics.median(row["work"])
         lines.append(
             f"| {title} | **{ratio:,.0f}** | {speed(work / statistics.median(row['work']))} "
             f"({speed(work / max(row['work']))}-{speed(work / min(row['work']))}) | "
-            f"{report.seconds(row['whole'])} | {max(row['memory']) / 1e6:,.0f} MB |")
+            f"{report.seconds(row['whole'])} | {statistics.median(row['busy']):.1f} | {max(row['memory']) / 1e6:,.0f} MB |")
     same = found["agreement"]
     lines.append(
         f"\nAll {VARIANTS} variants make the same number of trades in both ({same['trades']:,} together), and their "
@@ -164,16 +170,21 @@ def sma_table(kept):
 
 def events_table(kept):
     found = kept["events"]
-    ours = kept["engine"]["figures"]["variants/published"]
+    titles = {
+        "backtesting.py": ("backtesting.py, dual moving average", 1),
+        "NautilusTrader": ("NautilusTrader, dual moving average", 1),
+        "sep-gpu, one": ("sep-gpu, one QFH variant by the definition, on one thread", 1),
+        "sep-gpu, many": (f"sep-gpu, QFH in a search of {SEARCHED} variants, on all cores", SEARCHED),
+    }
     lines = [
-        f"{heading(found)}; {found['rounds']} rounds, medians ({kept['versions']}).\n",
+        f"{heading(found)}; {found['rounds']} rounds, medians ({found['versions']}).\n",
         "| | bars a second of one variant, or bar-variants | trades |",
         "|---|--:|--:|",
     ]
     for row in found["rows"]:
-        lines.append(f"| {row['name']}, dual moving average | {speed(BARS / statistics.median(row['work']))} | "
+        title, variants = titles[row["name"]]
+        lines.append(f"| {title} | {speed(variants * BARS / statistics.median(row['work']))} | "
                      f"{int(row['said'].split()[1]):,} |")
-    lines.append(f"| sep-gpu, QFH in a search of 512 variants | {speed(ours)} | |")
     return "\n".join(lines) + "\n"
 
 
@@ -194,8 +205,16 @@ def engine_table(kept):
     signals = figures["signals/18-pairs"]
     verdict = "met" if signals <= 0.005 else "missed"
     lines.append(f"| decisions for 18 pairs from their newest candles | {signals * 1e3:.2f} ms | 5 ms | {verdict} |")
-    lines.append(f"| full QFH variants on one H200 | {NO_GPU} | 1.0e11 bar-variants/s | |")
-    lines.append(f"| 18 pairs, 3 years of M1, 1 million variants, on one H200 | {NO_GPU} | 5 min | |")
+    return "\n".join(lines) + "\n"
+
+
+def card_table(kept):
+    found = kept["card"]
+    if "device" in found:
+        about = f"{heading(found)}; {found['device']}"
+    else:
+        about = f"Looked for a card on {found['when']}: {found['machine']}"
+    lines = [f"{about}.\n", "| | measured | goal | |", "|---|--:|--:|---|", *gpu_card.rows(found)]
     return "\n".join(lines) + "\n"
 
 
@@ -203,9 +222,8 @@ def write(kept):
     """Replaces the tables of the sections that have been measured; the words around them stay."""
     with open(PAGE, encoding="utf-8") as file:
         text = file.read()
-    for section, table, needs in (("sma", sma_table, ("sma",)), ("events", events_table, ("events", "engine")),
-                                  ("engine", engine_table, ("engine",))):
-        if all(need in kept for need in needs):
+    for section, table in (("sma", sma_table), ("events", events_table), ("engine", engine_table), ("card", card_table)):
+        if section in kept:
             pattern = rf"(<!-- gpu-{section}:begin -->\n).*?(<!-- gpu-{section}:end -->)"
             body = table(kept)
             text, count = re.subn(pattern, lambda found: found[1] + body + found[2], text, flags=re.DOTALL)
@@ -236,13 +254,15 @@ def main():
     kept = {}
     if os.path.exists(FIGURES):
         with open(FIGURES, encoding="utf-8") as file:
-            kept = json.load(file)
+            # What does not say where it was measured cannot be shown.
+            kept = {section: found for section, found in json.load(file).items() if "machine" in found}
     make_candles()
-    kept["versions"] = versions()
     for section, measure in (("sma", lambda: sma(args.rounds)), ("events", lambda: events(args.rounds)),
-                             ("engine", lambda: {"figures": engine()})):
+                             ("engine", lambda: {"figures": engine()}), ("card", lambda: gpu_card.measure(FOLDER))):
         if section in chosen:
-            about = {"when": time.strftime("%Y-%m-%d", time.gmtime()), "load": os.getloadavg()[0]}
+            # Figures keep what they were measured on and with: other sections may be from another day or machine.
+            about = {"when": time.strftime("%Y-%m-%d", time.gmtime()), "load": os.getloadavg()[0],
+                     "machine": report.machine(), "versions": versions()}
             kept[section] = dict(measure(), **about)
             os.makedirs(os.path.dirname(FIGURES), exist_ok=True)
             with open(FIGURES, "w", encoding="utf-8") as file:

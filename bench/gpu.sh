@@ -3,15 +3,16 @@
 # docs/benchmarks.md.
 #
 #   bash bench/gpu.sh                  everything: about ten minutes
-#   bash bench/gpu.sh --only sma       some of it (sma, events, engine)
+#   bash bench/gpu.sh --only sma       some of it (sma, events, engine, card)
 #   bash bench/gpu.sh --help           the number of rounds
 #
-# Needs Rust, python3 with venv, PyPI for the others, and 8 GB of free memory for one of them. CARGO names another cargo.
+# Needs Rust, python3 with venv, PyPI for the others, and 8 GB of free memory for one of them; the figures of a card need one, and are
+# said to be unmeasured where there is none. CARGO names another cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 ${CARGO:-cargo} build --release --locked --package sep-gpu --bins
-${CARGO:-cargo} build --release --locked --package sep-gpu --example sma_grid
+${CARGO:-cargo} build --release --locked --package sep-gpu --example sma_grid --example qfh_run --example cuda_throughput
 
 # Two environments: vectorbt and NautilusTrader want different versions of pandas.
 for name in requirements nautilus; do

@@ -4,6 +4,7 @@
   scripts/kernels.py build   write gpu/kernels/ptx/
   scripts/kernels.py check   compile again, compare byte for byte with what is there, and assemble it for real
                              cards: registers are reported, a spill is an error
+  scripts/kernels.py report  how many instructions of which kind the loop over bars has on those cards
 
 Exit codes: 0 ok, 1 failed or different, 3 the compilers cannot be fetched from PyPI.
 """
@@ -23,6 +24,12 @@ SOURCE = ROOT / "gpu/kernels/sweep.cu"
 PTX = ROOT / "gpu/kernels/ptx"
 # The cards that each PTX is assembled for in the check: Turing, Ampere, Ada; Hopper, Blackwell.
 ARCHITECTURES = {"compute_75": ["sm_75", "sm_80", "sm_86", "sm_89"], "compute_90": ["sm_90", "sm_100"]}
+# Instructions of a card by what they do; all others are integers, comparisons, selections and logic.
+KINDS = {
+    "multiplications and float additions": {"FADD", "FMUL", "FFMA", "HFMA2", "IMAD"},
+    "loads": {"LDS", "LDC", "LDCU"},
+    "control": {"BRA", "BSSY", "BSYNC", "BREAK", "EXIT", "NOP", "WARPSYNC"},
+}
 # No fused multiply-add and no approximations: each operation rounds as IEEE says, as on the CPU.
 OPTIONS = ["--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--std=c++17"]
 
@@ -94,7 +101,8 @@ def assemble(ptx, architecture):
     """Assembles a PTX file for a card; reports its registers, fails where a thread's variables spill."""
     ptxas = TOOLS / "nvidia/cuda_nvcc/bin/ptxas"
     ptxas.chmod(0o755)
-    command = [ptxas, "-v", f"-arch={architecture}", ptx, "-o", TOOLS / f"{ptx.stem}.{architecture}.cubin"]
+    cubin = TOOLS / f"{ptx.stem}.{architecture}.cubin"
+    command = [ptxas, "-v", f"-arch={architecture}", ptx, "-o", cubin]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(f"kernels: ptxas refused {ptx.name} for {architecture}:\n{run.stderr}{run.stdout}")
@@ -110,10 +118,40 @@ def assemble(ptx, architecture):
         print(f"{ptx.name} {architecture} {kernel}: {uses[at]} registers, {smem} bytes shared")
         if any(int(count) for count in spills[at]):
             sys.exit(f"kernels: {kernel} spills on {architecture}")
+    return cubin
+
+
+def loop_over_bars(text):
+    """The names of the instructions of the longest loop that neither waits at a barrier nor reads the card's memory."""
+    places, names, loops = {}, [], []
+    for line in text.splitlines():
+        if label := re.match(r"\s*(\.L_x_\d+):", line):
+            places[label[1]] = len(names)
+        elif found := re.match(r"\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9]*)([^;]*);", line):
+            names.append(found[1])
+            target = re.search(r"\((\.L_x_\d+)\)", found[2]) if found[1] == "BRA" else None
+            if target and target[1] in places:
+                loops.append(names[places[target[1]]:])
+    plain = [loop for loop in loops if not {"BAR", "LDG"} & set(loop)]
+    return max(plain, key=len, default=[])
+
+
+def report(cubin):
+    """Counts the loop over bars of an assembled kernel. Which of it a warp issues for a bar, the count does not say."""
+    nvdisasm = next(TOOLS.glob("nvidia/*/bin/nvdisasm"))
+    nvdisasm.chmod(0o755)
+    run = subprocess.run([nvdisasm, "-c", cubin], capture_output=True, text=True)
+    loop = loop_over_bars(run.stdout)
+    if run.returncode != 0 or not loop:
+        sys.exit(f"kernels: cannot find the loop over bars in {cubin.name}:\n{run.stderr}")
+    counts = {kind: sum(name in names for name in loop) for kind, names in KINDS.items()}
+    rest = len(loop) - sum(counts.values())
+    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    print(f"{cubin.name}: {len(loop)} instructions: {rest} integers, comparisons and logic, {shown}")
 
 
 def main():
-    if sys.argv[1:] not in (["build"], ["check"]):
+    if sys.argv[1:] not in (["build"], ["check"], ["report"]):
         sys.exit(__doc__)
     fetch()
     nvrtc = Nvrtc()
@@ -126,7 +164,9 @@ def main():
         elif not path.exists() or path.read_text() != text:
             sys.exit(f"kernels: {path.relative_to(ROOT)} is not what {SOURCE.name} compiles to; run `make kernels`")
         for card in cards:
-            assemble(path, card)
+            cubin = assemble(path, card)
+            if sys.argv[1] == "report":
+                report(cubin)
 
 
 main()

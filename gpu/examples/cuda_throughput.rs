@@ -1,13 +1,12 @@
-//! How many bar-variants a second the first CUDA device plays, copies included, and which part of its
-//! roofline that is. Says `unmeasured` where there is no device; nothing is estimated in its place.
-//!
-//! The roofline is that of issuing instructions: every processor issues four warps of 32 threads a cycle.
+//! How many bar-variants a second the first CUDA device plays, copies included, and how many that is for each
+//! multiprocessor and cycle of its highest clock. Says `unmeasured` where there is no device; nothing is estimated in its place. A
+//! device that is there and fails is an error.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use sep_contract::Timeframe;
-use sep_gpu::backend::cuda::{Cuda, Device, detect, probe};
+use sep_gpu::backend::cuda::{Cuda, detect, probe};
 use sep_gpu::backend::{Batch, cpu};
 use sep_gpu::backtest::Costs;
 use sep_gpu::bars::Bars;
@@ -23,11 +22,6 @@ const SEGMENTS: usize = 16;
 const ROUNDS: usize = 5;
 /// Every so-manieth variant is also played on the CPU.
 const COMPARED: usize = 997;
-/// Instructions that a warp issues for a bar of this work, on average: those of the loop's paths in the
-/// SASS for sm_90, times how often at least one of 32 neighbouring variants takes the path, which was
-/// counted by playing them on the CPU (54 to 65, by window and symmetry).
-const INSTRUCTIONS: f64 = 61.0;
-
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -49,7 +43,8 @@ fn main() -> ExitCode {
 fn measure(terminal: &mut Terminal) -> Result<(), Failure> {
     let device = match detect() {
         Ok(device) => device,
-        Err(error) => return Ok(terminal.line(&format!("unmeasured: {error}"))?),
+        Err(error) if error.is_absence() => return Ok(terminal.line(&format!("unmeasured: {error}"))?),
+        Err(error) => return Err(error.into()),
     };
     terminal.line(&device.line())?;
     let bars = Bars::new(&synth::generate(&Spec::new("EUR_USD".parse()?, BARS, 1))?);
@@ -90,8 +85,8 @@ fn measure(terminal: &mut Terminal) -> Result<(), Failure> {
     terminal
         .line(&format!("{variants} variants x {bars} bars, median of {ROUNDS} rounds, copies included"))?;
     terminal.line(&format!(
-        "{rate:.3e} bar-variants/s, {:.0} % of the roofline",
-        100.0 * rate / roofline(&device)
+        "{rate:.3e} bar-variants/s, {:.2} for each multiprocessor and cycle",
+        rate / (f64::from(device.processors) * f64::from(device.clock_khz) * 1e3)
     ))?;
     Ok(())
 }
@@ -101,9 +96,4 @@ fn lanes(window: u32, symmetric: bool) -> Result<Vec<Lane>, Failure> {
     let (timeframes, windows, symmetric) = (vec![Timeframe::M1], vec![window], vec![symmetric]);
     let space = Space { timeframes, windows, symmetric, ..Space::full() };
     Ok((0..space.size()?).map(|number| space.at(number).lane()).collect())
-}
-
-/// Bar-variants a second, if every processor issued four warps in every cycle at the highest clock.
-fn roofline(device: &Device) -> f64 {
-    f64::from(device.processors) * f64::from(device.clock_khz) * 1e3 * 4.0 * 32.0 / INSTRUCTIONS
 }

@@ -4,7 +4,8 @@
 //!     sma_grid STORE PAIR FEE LENGTHS RESULTS.csv
 //!
 //! LENGTHS is a comma-separated list of windows; every pair of them is a crossing. Says on stdout how many
-//! seconds the grid itself took, reading and writing left out.
+//! seconds the grid itself took on all cores, from the bars to each variant's total returns; reading and writing left
+//! out.
 
 use std::error::Error;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use sep_contract::{Pair, Timeframe};
 use sep_gpu::bars::Bars;
-use sep_gpu::sma::{Crossing, Series, grid};
+use sep_gpu::sma::{Crossing, Outcome, Series, grid};
 use sep_gpu::store::Store;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,16 +25,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let pair: Pair = pair.parse()?;
     let set = Store::at(store).load(pair, Timeframe::M1, Timestamp::MIN, Timestamp::MAX)?;
-    let series = Series::returns(&Bars::new(&set), fee.parse()?)?;
+    let bars = Bars::new(&set);
     let lengths = lengths.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     let crossings = Crossing::of_lengths(&lengths);
     let start = Instant::now();
-    let outcomes = grid(&series, &crossings)?;
+    let outcomes = grid(&Series::returns(&bars, fee.parse()?)?, &crossings)?;
+    let returns: Vec<(f64, f64)> = outcomes.iter().map(Outcome::total_return).collect();
     writeln!(std::io::stdout(), "{}", start.elapsed().as_secs_f64())?;
     let mut out = BufWriter::new(File::create(results)?);
     writeln!(out, "fast,slow,entries,gross,net")?;
-    for (crossing, outcome) in crossings.iter().zip(outcomes) {
-        let (gross, net) = outcome.total_return();
+    for ((crossing, outcome), (gross, net)) in crossings.iter().zip(outcomes).zip(returns) {
         let Crossing { fast, slow } = crossing;
         writeln!(out, "{fast},{slow},{},{gross:.12},{net:.12}", outcome.entries)?;
     }

@@ -10,6 +10,8 @@ mod walks;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use sep_contract::{Pair, Side, Timeframe};
 
@@ -129,41 +131,38 @@ impl<'a> Training<'a> {
     ) -> Result<Matrix, TrainError> {
         let mut cells: Vec<Cell> = Vec::with_capacity(self.numbers.len() * self.request.slices);
         let mut at = 0;
-        let mut features: Option<(FeatureKey, Features)> = None;
         if let Some(checkpoint) = &mut checkpoint {
             cells.append(&mut checkpoint.take());
             at = cells.len() / self.request.slices.max(1);
             self.tell(at, 0.0);
         }
-        while at < self.numbers.len() {
-            let key = self.variant(at).key();
-            // Neighbours share their features: numbers are ascending, and the key comes first in them.
-            let end = (at + self.backend.lanes_at_once()).min(self.numbers.len());
-            let end = at
-                + self.numbers[at..end].partition_point(|number| self.request.space.at(*number).key() == key);
-            let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
-            let segments = self.slices.of(key.timeframe);
-            let bars = history
-                .bars(key.timeframe)
-                .ok_or(TrainError::Missing { pair: history.pair, timeframe: key.timeframe })?;
-            let current = match features.take() {
-                Some((of, features)) if of == key => features,
-                _ => Features::new(bars, key.window, key.symmetric, &self.request.constants),
-            };
-            let costs = &self.request.costs;
-            let batch = Batch { bars, features: &current, costs, lanes: &lanes, segments };
-            let stats = self.backend.evaluate(&[batch])?;
-            features = Some((key, current));
-            let new: Vec<Cell> = stats.into_iter().flatten().map(Cell::from).collect();
-            if let Some(checkpoint) = &mut checkpoint {
-                checkpoint.add(&new)?;
+        // While the variants of one key are played, the features of the next are made: a card would wait for them.
+        let (made, models) = mpsc::sync_channel(1);
+        let (request, numbers) = (self.request, self.numbers.get(at..).unwrap_or_default());
+        thread::scope(|scope| {
+            scope.spawn(move || make_models(request, history, numbers, &made));
+            for model in models {
+                let Model { key, count, bars, features } = model?;
+                let (segments, costs) = (self.slices.of(key.timeframe), &self.request.costs);
+                let bars_played: usize = segments.iter().map(Range::len).sum();
+                let last = at + count;
+                while at < last {
+                    let end = (at + self.backend.lanes_at_once()).min(last);
+                    let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
+                    let batch = Batch { bars, features: &features, costs, lanes: &lanes, segments };
+                    let stats = self.backend.evaluate(&[batch])?;
+                    let new = cells.len();
+                    cells.extend(stats.into_iter().flatten().map(Cell::from));
+                    if let Some(checkpoint) = &mut checkpoint {
+                        checkpoint.add(&cells[new..])?;
+                    }
+                    self.tell(end, bars_played as f64 * (end - at) as f64);
+                    at = end;
+                }
             }
-            cells.extend(new);
-            let bars_played: usize = segments.iter().map(Range::len).sum();
-            self.tell(end, bars_played as f64 * (end - at) as f64);
-            at = end;
-        }
-        Ok(Matrix::new(self.request.slices, cells)?)
+            checkpoint.map_or(Ok(()), Checkpoint::sync)?;
+            Ok(Matrix::new(self.request.slices, cells)?)
+        })
     }
 
     fn tell(&self, variants_done: usize, bar_variants: f64) {
@@ -196,6 +195,40 @@ impl<'a> Training<'a> {
             self.play(&variant, &variant.lane(), segment.clone(), |trade| trades.push(*trade));
         }
         trades
+    }
+}
+
+/// Variants that share their features, one after the other among a search's numbers.
+struct Model<'a> {
+    key: FeatureKey,
+    count: usize,
+    bars: &'a Bars,
+    features: Features,
+}
+
+/// Makes the features of these variants in their order, and gives them away as they are taken.
+fn make_models<'a>(
+    request: &Request,
+    history: &'a History,
+    mut numbers: &[u64],
+    made: &SyncSender<Result<Model<'a>, TrainError>>,
+) {
+    let key = |number: &u64| request.space.at(*number).key();
+    while let Some(first) = numbers.first().map(key) {
+        // Neighbours share their features: numbers are ascending, and the key comes first in them.
+        let count = numbers.partition_point(|number| key(number) == first);
+        numbers = &numbers[count..];
+        let missing = TrainError::Missing { pair: history.pair, timeframe: first.timeframe };
+        let model = history.bars(first.timeframe).ok_or(missing).map(|bars| Model {
+            key: first,
+            count,
+            bars,
+            features: Features::new(bars, first.window, first.symmetric, &request.constants),
+        });
+        // Nobody takes any more where playing has failed.
+        if model.is_err() | made.send(model).is_err() {
+            break;
+        }
     }
 }
 

@@ -43,6 +43,21 @@ struct Flight {
     _reads: (Rc<BarsThere>, Rc<FeaturesThere>),
 }
 
+/// The pieces on their way, the oldest first.
+///
+/// However evaluating ends, nothing they use goes before they have landed. cudarc frees a buffer behind the launch that
+/// was the last to read it; other streams may still be reading it then. And copies read the batches' own memory.
+struct Flights<'a> {
+    driver: &'a Driver,
+    queue: VecDeque<Flight>,
+}
+
+impl Drop for Flights<'_> {
+    fn drop(&mut self) {
+        self.driver.settle();
+    }
+}
+
 /// What was copied last, and from where: pieces that follow often need it again.
 struct Kept<'a, S, T> {
     source: &'a S,
@@ -80,29 +95,27 @@ impl Cuda {
         batches.iter().try_for_each(check)?;
         let mut budget = self.driver.free()? / 100 * USED_PERCENT / IN_FLIGHT;
         loop {
-            match self.within(batches, budget) {
+            // What no cut fits into the budget fits into no smaller one.
+            let pieces = batches.iter().map(|batch| within(batch, budget)).collect::<Result<Vec<_>, _>>()?;
+            match self.fly(batches, pieces) {
                 Err(CudaError::OutOfMemory(_)) if budget / 2 >= LEAST_BUDGET => budget /= 2,
                 result => return result,
             }
         }
     }
 
-    /// Runs batches in pieces of at most `budget` bytes.
-    fn within(&self, batches: &[Batch], budget: usize) -> Result<Vec<Vec<Stats>>, CudaError> {
+    /// Runs batches in the pieces that each was cut into.
+    fn fly(&self, batches: &[Batch], pieces: Vec<Vec<Piece>>) -> Result<Vec<Vec<Stats>>, CudaError> {
         let mut results: Vec<Vec<Stats>> = batches
             .iter()
             .map(|batch| vec![Stats::default(); batch.lanes.len() * batch.segments.len()])
             .collect();
-        let mut flights = VecDeque::new();
+        let mut flights = Flights { driver: &self.driver, queue: VecDeque::new() };
         let mut turn = 0;
         let (mut kept_bars, mut kept_features) = (None, None);
-        for (number, batch) in batches.iter().enumerate() {
-            let sizes = Driver::sizes(batch.features);
-            let pieces = cut(batch.lanes.len(), batch.segments, sizes, budget).map_err(|needed| {
-                CudaError::OutOfMemory(format!("the smallest piece takes {needed} bytes of {budget}"))
-            })?;
+        for (number, (batch, pieces)) in batches.iter().zip(pieces).enumerate() {
             for piece in pieces {
-                if flights.len() == IN_FLIGHT {
+                if flights.queue.len() == IN_FLIGHT {
                     self.land(&mut flights, batches, &mut results)?;
                 }
                 let bars = Kept::or_put(kept_bars.take(), batch.bars, &piece.bars, || {
@@ -113,12 +126,12 @@ impl Cuda {
                 })?;
                 let launched = self.driver.launch(turn, batch, &piece, &bars.there, &features.there)?;
                 let reads = (bars.there.clone(), features.there.clone());
-                flights.push_back(Flight { batch: number, piece, launched, _reads: reads });
+                flights.queue.push_back(Flight { batch: number, piece, launched, _reads: reads });
                 (kept_bars, kept_features) = (Some(bars), Some(features));
                 turn += 1;
             }
         }
-        while !flights.is_empty() {
+        while !flights.queue.is_empty() {
             self.land(&mut flights, batches, &mut results)?;
         }
         Ok(results)
@@ -127,11 +140,11 @@ impl Cuda {
     /// Waits for the oldest flight and puts its stats where they belong.
     fn land(
         &self,
-        flights: &mut VecDeque<Flight>,
+        flights: &mut Flights,
         batches: &[Batch],
         results: &mut [Vec<Stats>],
     ) -> Result<(), CudaError> {
-        let Some(flight) = flights.pop_front() else { return Ok(()) };
+        let Some(flight) = flights.queue.front() else { return Ok(()) };
         let stats = self.driver.collect(&flight.launched)?;
         let width = batches[flight.batch].segments.len();
         let Piece { segments, lanes, .. } = &flight.piece;
@@ -139,8 +152,17 @@ impl Cuda {
             let start = lane * width;
             results[flight.batch][start + segments.start..start + segments.end].copy_from_slice(row);
         }
+        flights.queue.pop_front();
         Ok(())
     }
+}
+
+/// The pieces of a batch, each at most `budget` bytes.
+fn within(batch: &Batch, budget: usize) -> Result<Vec<Piece>, CudaError> {
+    let sizes = Driver::sizes(batch.features);
+    cut(batch.lanes.len(), batch.segments, sizes, budget).map_err(|needed| {
+        CudaError::OutOfMemory(format!("the smallest piece takes {needed} bytes of {budget}"))
+    })
 }
 
 /// Refuses a batch whose parts do not fit each other: the kernel would read beyond its buffers.

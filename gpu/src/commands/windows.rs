@@ -56,7 +56,7 @@ pub fn cmd_windows(args: &WindowsArgs, terminal: &mut Terminal) -> Result<u8, Co
     let (pair, timeframe, collapse) = (args.pair, args.timeframe, args.collapse);
     let all = (Timestamp::MIN, Timestamp::MAX);
     let history = History::load(&args.store.open(), pair, &[timeframe], all)?;
-    let bars = history.bars(timeframe).unwrap_or(history.base());
+    let bars = history.bars(timeframe).expect("a history has every timeframe that it was loaded for");
     let windows = census(bars, collapse);
     if args.store.json {
         let synthetic = history.provenance.synthetic;

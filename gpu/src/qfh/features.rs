@@ -146,18 +146,23 @@ fn direction(bits: &[u64], window: u32, calm: &[f64], volume: &[f64], constants:
         .iter()
         .map(|window| window.map_or(0.0, |w| constants.scored_gain * w.coherence + constants.scored_offset))
         .collect();
-    let mut direction = Direction::default();
-    for (at, window) in windows.iter().enumerate() {
-        let Some(window) = window else {
-            direction.push([0.0; 5]);
-            continue;
-        };
-        let rupture = window.transitions.share(window.transitions.ruptures);
-        let stability = (1.0 - rupture + constants.stability_gain * calm[at]).min(1.0);
-        // The first evaluated bar is the third: it has two bits.
-        let gain = volume[at] * temporal_factor(&scored[2..=at], constants);
-        direction.push([stability, scored[at], constants.scored_entropy * window.entropy, gain, rupture]);
-    }
+    let mut direction = Direction::zeros(bits.len());
+    let Direction { stability, coherence, entropy, gain, rupture } = &mut direction;
+    (stability, coherence, entropy, gain, rupture)
+        .into_par_iter()
+        .zip(&windows)
+        .enumerate()
+        .with_min_len(4_096)
+        .for_each(|(at, ((stability, coherence, entropy, gain, rupture), window))| {
+            let Some(window) = window else { return };
+            let ruptures = window.transitions.share(window.transitions.ruptures);
+            *stability = single((1.0 - ruptures + constants.stability_gain * calm[at]).min(1.0));
+            *coherence = single(scored[at]);
+            *entropy = single(constants.scored_entropy * window.entropy);
+            // The first evaluated bar is the third: it has two bits.
+            *gain = single(volume[at] * temporal_factor(&scored[2..=at], constants));
+            *rupture = single(ruptures);
+        });
     direction
 }
 
@@ -179,12 +184,15 @@ pub(crate) fn temporal_factor(scored: &[f64], constants: &Constants) -> f64 {
 }
 
 impl Direction {
-    fn push(&mut self, [stability, coherence, entropy, gain, rupture]: [f64; 5]) {
-        self.stability.push(single(stability));
-        self.coherence.push(single(coherence));
-        self.entropy.push(single(entropy));
-        self.gain.push(single(gain));
-        self.rupture.push(single(rupture));
+    fn zeros(count: usize) -> Self {
+        let column = || vec![0.0; count];
+        Self {
+            stability: column(),
+            coherence: column(),
+            entropy: column(),
+            gain: column(),
+            rupture: column(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sep_contract::Digest;
 
@@ -17,6 +18,9 @@ use crate::whole_file::PublishError;
 /// Bytes of a cell: net, squares, trades.
 const CELL: usize = 8 + 8 + 4;
 const DIGEST: usize = 32;
+/// A piece that did not reach the disk before the power went counts as never written, so no search waits for the
+/// disk after each of them: this much work may be lost.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
 
 /// A file of finished work.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub struct Checkpoint {
     path: PathBuf,
     file: File,
     cells: Vec<Cell>,
+    /// When the file was last known to be on the disk.
+    synced: Instant,
 }
 
 /// Why there is none.
@@ -102,7 +108,7 @@ impl Checkpoint {
         if end == 0 {
             file.write_all(name.as_bytes()).map_err(error("write"))?;
         }
-        Ok(Self { path: path.to_owned(), file, cells })
+        Ok(Self { path: path.to_owned(), file, cells, synced: Instant::now() })
     }
 
     /// What was finished before, in rows of so many slices.
@@ -126,8 +132,19 @@ impl Checkpoint {
         }
         let digest = Digest::of(&piece);
         piece.extend_from_slice(digest.as_bytes());
-        let written = self.file.write_all(&piece).and_then(|()| self.file.sync_data());
-        written.map_err(|source| CheckpointError::Io { action: "write", path: self.path.clone(), source })
+        self.file.write_all(&piece).map_err(|source| self.error("write", source))?;
+        if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
+    }
+
+    /// Waits until all that was added is on the disk.
+    pub fn sync(&mut self) -> Result<(), CheckpointError> {
+        let done = self.file.sync_data().map_err(|source| self.error("write", source));
+        self.synced = Instant::now();
+        done
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> CheckpointError {
+        CheckpointError::Io { action, path: self.path.clone(), source }
     }
 }
 

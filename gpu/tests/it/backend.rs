@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use sep_gpu::backend::{Batch, cpu};
 use sep_gpu::backtest::{Costs, Run, Stats};
-use sep_gpu::lane::{Distance, Lane};
-use sep_gpu::qfh::{Constants, Features};
+use sep_gpu::bars::{GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED};
+use sep_gpu::lane::{Distance, Lane, MAX_HOLD};
+use sep_gpu::qfh::{Constants, Features, scores};
 use sep_gpu::variant::{Hours, Space};
 
 use crate::made::{self, Dice};
@@ -32,6 +33,37 @@ pub fn lanes(count: usize, seed: u64) -> Vec<Lane> {
         .collect()
 }
 
+/// Lanes of the space, most of them with something at the edge: values that a bar meets exactly, scores of
+/// nothing, distances below a tick, needs that few bars fulfil, the longest and the shortest
+/// holding time, levels out of reach.
+pub fn wild(count: usize, features: &Features, seed: u64) -> Vec<Lane> {
+    let mut lanes = lanes(count, seed);
+    let mut dice = Dice(seed);
+    for (at, lane) in lanes.iter_mut().enumerate() {
+        let bar = usize::try_from(dice.roll(features.strictness.len() as u64)).unwrap();
+        match at % 9 {
+            0 => (lane.buy_needs, lane.sell_needs) = (GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED),
+            1 => lane.hold = MAX_HOLD,
+            2 => lane.hold = 1,
+            3 => (lane.min_coherence, lane.min_confidence) = (features.up.coherence[bar], 0.0),
+            4 => lane.collapse = features.up.rupture[bar],
+            5 => lane.min_confidence = scores(lane, features, bar).0,
+            6 => {
+                (lane.stability, lane.coherence, lane.entropy) = (0.0, 0.0, 0.0);
+                (lane.buy_above, lane.sell_above) = (0.0, 0.0);
+            }
+            7 => lane.target = Distance { ticks: 0, ranges: 1 },
+            // Open as long as may be: nothing that a bar does touches them.
+            8 => {
+                let far = Distance { ticks: 100_000, ranges: 0 };
+                (lane.stop, lane.target, lane.hold) = (far, far, MAX_HOLD);
+            }
+            _ => {}
+        }
+    }
+    lanes
+}
+
 /// What the definition says about a batch.
 pub fn defined(batch: &Batch) -> Vec<Stats> {
     let Batch { bars, features, costs, lanes, segments } = *batch;
@@ -45,13 +77,14 @@ pub fn defined(batch: &Batch) -> Vec<Stats> {
 
 #[test]
 fn the_cpu_backend_gives_what_the_definition_gives() {
-    let bars = made::bars(9_000, 7);
-    let segments: Vec<Range<usize>> = vec![0..700, 700..701, 750..750, 900..5_000, 5_100..9_000];
+    let bars = made::bars(10_000, 7);
+    // Variants pass 4,096 bars at a time; the first segment and the last two go beyond, and end within.
+    let segments: Vec<Range<usize>> = vec![0..9_000, 700..701, 750..750, 900..5_000, 1_800..10_000];
     let costs = Costs { slippage: 1, commission: 70, swap_buy: 55, swap_sell: -12 };
     let mut trades = 0;
     for (window, symmetric) in [(2, false), (11, false), (11, true), (24, true), (64, false)] {
         let features = Features::new(&bars, window, symmetric, &Constants::default());
-        let lanes = lanes(300, u64::from(window));
+        let lanes = wild(300, &features, u64::from(window));
         let batch =
             Batch { bars: &bars, features: &features, costs: &costs, lanes: &lanes, segments: &segments };
         let expected = defined(&batch);

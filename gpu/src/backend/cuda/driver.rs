@@ -11,7 +11,6 @@ use std::sync::Arc;
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig, PushKernelArg,
-    ValidAsZeroBits,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -43,8 +42,6 @@ const _: () = assert!(size_of::<Lane>() == 64 && size_of::<Stats>() == 40);
 unsafe impl DeviceRepr for Lane {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Stats {}
-// SAFETY: all zero bits are the stats of no trade.
-unsafe impl ValidAsZeroBits for Stats {}
 
 /// Whether a library by the driver's name can be loaded; says nothing about what it does.
 pub fn is_present() -> bool {
@@ -113,6 +110,8 @@ pub struct FeaturesThere {
 pub struct Launched {
     stats: CudaSlice<Stats>,
     stream: Arc<CudaStream>,
+    // The device reads them when it comes to it.
+    _segments: Vec<i32>,
 }
 
 impl Driver {
@@ -232,10 +231,11 @@ impl Driver {
             LaunchConfig { grid_dim: (width, height, 1), block_dim: (block, 1, 1), shared_mem_bytes: 0 };
         let Costs { slippage, commission, swap_buy, swap_sell } = *batch.costs;
         let symmetric = i32::from(features.symmetric);
-        let start = || -> Result<Launched, DriverError> {
+        let start = || -> Result<CudaSlice<Stats>, DriverError> {
             let lanes = stream.clone_htod(lanes)?;
             let segments = stream.clone_htod(&segments)?;
-            let mut stats = stream.alloc_zeros::<Stats>(lanes.len() * piece.segments.len())?;
+            // SAFETY: the launch below writes every one of them before any is read.
+            let mut stats = unsafe { stream.alloc::<Stats>(lanes.len() * piece.segments.len())? };
             let mut launch = stream.launch_builder(&self.kernel);
             launch.arg(&bars.columns).arg(&bars.gates).arg(&features.columns).arg(&count).arg(&symmetric);
             launch.arg(&lanes).arg(&lane_count).arg(&segments);
@@ -245,17 +245,32 @@ impl Driver {
             // checked them), and `lane_count` lanes; it writes one Stats for each lane and segment, as many
             // as were allocated. cudarc keeps the buffers until the stream has passed the launch.
             unsafe { launch.launch(grid)? };
-            Ok(Launched { stats, stream: stream.clone() })
+            Ok(stats)
         };
-        start().map_err(|error| CudaError::of(error, "starting the kernel"))
+        match start() {
+            Ok(stats) => Ok(Launched { stats, stream: stream.clone(), _segments: segments }),
+            Err(error) => {
+                // Their copy may be on its way. What this wait fails of is what failed before it.
+                let _ = stream.synchronize();
+                Err(CudaError::of(error, "starting the kernel"))
+            }
+        }
+    }
+
+    /// Waits for all that the device was given.
+    pub fn settle(&self) {
+        // A device that fails here has failed before, and said so where its results were asked for; it runs
+        // nothing any more.
+        let _ = self.context.synchronize();
     }
 
     /// Waits for a piece; its stats.
     pub fn collect(&self, launched: &Launched) -> Result<Vec<Stats>, CudaError> {
         let collect = || -> Result<Vec<Stats>, DriverError> {
-            launched.stream.synchronize()?;
+            // The copy only begins here: cudarc waits for none to or from plain memory.
             let stats = launched.stream.clone_dtoh(&launched.stats)?;
-            // Copies to plain memory are waited for where no error can be returned; it is kept for us.
+            launched.stream.synchronize()?;
+            // What failed where cudarc can return no error is kept for us.
             self.context.check_err()?;
             Ok(stats)
         };
@@ -269,13 +284,14 @@ fn small(bar: usize, piece: &Piece) -> Result<i32, CudaError> {
     i32::try_from(within).map_err(|_| CudaError::Work(format!("bar {bar} is beyond what it can count to")))
 }
 
-fn put_columns<T: DeviceRepr + ValidAsZeroBits>(
+fn put_columns<T: DeviceRepr>(
     stream: &Arc<CudaStream>,
     columns: &[&[T]],
     range: &Range<usize>,
 ) -> Result<CudaSlice<T>, DriverError> {
     let count = range.len();
-    let mut there = stream.alloc_zeros::<T>(count * columns.len())?;
+    // SAFETY: the copies below fill all of it, and where one of them fails nobody gets it.
+    let mut there = unsafe { stream.alloc::<T>(count * columns.len())? };
     for (at, column) in columns.iter().enumerate() {
         stream.memcpy_htod(&column[range.clone()], &mut there.slice_mut(at * count..(at + 1) * count))?;
     }

@@ -50,6 +50,11 @@ pub enum CudaError {
 }
 
 impl CudaError {
+    /// Whether there is no card to use at all, as opposed to one that fails or computes nonsense.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NoDriver | Self::NoDevice(_) | Self::TooOld(_) | Self::OldDevice { .. })
+    }
+
     /// What a result code of the driver means, met while doing something ("loading the kernel").
     pub fn of(error: DriverError, doing: &str) -> Self {
         let DriverError(result) = error;

@@ -41,13 +41,19 @@ pub fn look() -> Result<Device, CudaError> {
 fn prove(cuda: &Cuda, device: &Device) -> Result<(), CudaError> {
     let (bars, lanes) = search().ok_or_else(|| CudaError::Work("no walk can be made".to_owned()))?;
     let segments = [0..bars.len() / 3, bars.len() / 3..bars.len()];
-    for (window, symmetric) in MODELS {
-        let features = Features::new(&bars, window, symmetric, &Constants::default());
-        let batch =
-            Batch { bars: &bars, features: &features, costs: &COSTS, lanes: &lanes, segments: &segments };
-        let found = cuda.evaluate(&[batch])?.concat();
+    let models =
+        MODELS.map(|(window, symmetric)| Features::new(&bars, window, symmetric, &Constants::default()));
+    // Together, so that two streams read the same bars, as in a large search.
+    let batches = models.each_ref().map(|features| Batch {
+        bars: &bars,
+        features,
+        costs: &COSTS,
+        lanes: &lanes,
+        segments: &segments,
+    });
+    for (batch, found) in batches.iter().zip(cuda.evaluate(&batches)?) {
         let expected = lanes.iter().flat_map(|lane| {
-            let run = Run { bars: &bars, features: &features, lane, costs: &COSTS };
+            let run = Run { bars: &bars, features: batch.features, lane, costs: &COSTS };
             segments.clone().map(|segment| run.stats(segment))
         });
         for (found, expected) in found.iter().zip(expected) {
