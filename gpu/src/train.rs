@@ -10,8 +10,6 @@ mod walks;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread;
 
 use sep_contract::{Pair, Side, Timeframe};
 
@@ -136,33 +134,69 @@ impl<'a> Training<'a> {
             at = cells.len() / self.request.slices.max(1);
             self.tell(at, 0.0);
         }
-        // While the variants of one key are played, the features of the next are made: a card would wait for them.
-        let (made, models) = mpsc::sync_channel(1);
-        let (request, numbers) = (self.request, self.numbers.get(at..).unwrap_or_default());
-        thread::scope(|scope| {
-            scope.spawn(move || make_models(request, history, numbers, &made));
-            for model in models {
-                let Model { key, count, bars, features } = model?;
-                let (segments, costs) = (self.slices.of(key.timeframe), &self.request.costs);
-                let bars_played: usize = segments.iter().map(Range::len).sum();
-                let last = at + count;
-                while at < last {
-                    let end = (at + self.backend.lanes_at_once()).min(last);
-                    let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
-                    let batch = Batch { bars, features: &features, costs, lanes: &lanes, segments };
-                    let stats = self.backend.evaluate(&[batch])?;
-                    let new = cells.len();
-                    cells.extend(stats.into_iter().flatten().map(Cell::from));
-                    if let Some(checkpoint) = &mut checkpoint {
-                        checkpoint.add(&cells[new..])?;
-                    }
-                    self.tell(end, bars_played as f64 * (end - at) as f64);
-                    at = end;
+        let groups = self.groups(history, at)?;
+        let constants = &self.request.constants;
+        let mut features = groups.first().map(|group| group.features(constants));
+        for (number, group) in groups.iter().enumerate() {
+            let Some(current) = features.take() else { break };
+            let (next, made) = (groups.get(number + 1), &mut features);
+            // While the variants of one group are played, the features of the next are made: a card would wait for
+            // them.
+            rayon::in_place_scope(|scope| {
+                if let Some(next) = next {
+                    scope.spawn(|_| *made = Some(next.features(constants)));
                 }
+                self.play_group(group, &current, &mut cells, checkpoint.as_deref_mut())
+            })?;
+        }
+        checkpoint.map_or(Ok(()), Checkpoint::sync)?;
+        Ok(Matrix::new(self.request.slices, cells)?)
+    }
+
+    /// The variants from a place on, grouped by what they share.
+    fn groups<'h>(&self, history: &'h History, from: usize) -> Result<Vec<Group<'h>>, TrainError> {
+        let key = |number: &u64| self.request.space.at(*number).key();
+        let mut groups = Vec::new();
+        let mut start = from;
+        while let Some(first) = self.numbers.get(start).map(key) {
+            // Neighbours share their features: numbers are ascending, and the key comes first in them.
+            let end = start + self.numbers[start..].partition_point(|number| key(number) == first);
+            let missing = TrainError::Missing { pair: history.pair, timeframe: first.timeframe };
+            groups.push(Group {
+                key: first,
+                places: start..end,
+                bars: history.bars(first.timeframe).ok_or(missing)?,
+            });
+            start = end;
+        }
+        Ok(groups)
+    }
+
+    /// Plays the variants of a group, some at a time.
+    fn play_group(
+        &self,
+        group: &Group,
+        features: &Features,
+        cells: &mut Vec<Cell>,
+        mut checkpoint: Option<&mut Checkpoint>,
+    ) -> Result<(), TrainError> {
+        let (segments, costs) = (self.slices.of(group.key.timeframe), &self.request.costs);
+        let bars_played: usize = segments.iter().map(Range::len).sum();
+        let Range { start: mut at, end: last } = group.places;
+        while at < last {
+            let end = (at + self.backend.lanes_at_once()).min(last);
+            let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
+            let batch = Batch { bars: group.bars, features, costs, lanes: &lanes, segments };
+            let stats = self.backend.evaluate(&[batch])?;
+            let new = cells.len();
+            cells.extend(stats.into_iter().flatten().map(Cell::from));
+            if let Some(checkpoint) = &mut checkpoint {
+                checkpoint.add(&cells[new..])?;
             }
-            checkpoint.map_or(Ok(()), Checkpoint::sync)?;
-            Ok(Matrix::new(self.request.slices, cells)?)
-        })
+            self.tell(end, bars_played as f64 * (end - at) as f64);
+            at = end;
+        }
+        Ok(())
     }
 
     fn tell(&self, variants_done: usize, bar_variants: f64) {
@@ -199,36 +233,15 @@ impl<'a> Training<'a> {
 }
 
 /// Variants that share their features, one after the other among a search's numbers.
-struct Model<'a> {
+struct Group<'a> {
     key: FeatureKey,
-    count: usize,
+    places: Range<usize>,
     bars: &'a Bars,
-    features: Features,
 }
 
-/// Makes the features of these variants in their order, and gives them away as they are taken.
-fn make_models<'a>(
-    request: &Request,
-    history: &'a History,
-    mut numbers: &[u64],
-    made: &SyncSender<Result<Model<'a>, TrainError>>,
-) {
-    let key = |number: &u64| request.space.at(*number).key();
-    while let Some(first) = numbers.first().map(key) {
-        // Neighbours share their features: numbers are ascending, and the key comes first in them.
-        let count = numbers.partition_point(|number| key(number) == first);
-        numbers = &numbers[count..];
-        let missing = TrainError::Missing { pair: history.pair, timeframe: first.timeframe };
-        let model = history.bars(first.timeframe).ok_or(missing).map(|bars| Model {
-            key: first,
-            count,
-            bars,
-            features: Features::new(bars, first.window, first.symmetric, &request.constants),
-        });
-        // Nobody takes any more where playing has failed.
-        if model.is_err() | made.send(model).is_err() {
-            break;
-        }
+impl Group<'_> {
+    fn features(&self, constants: &Constants) -> Features {
+        Features::new(self.bars, self.key.window, self.key.symmetric, constants)
     }
 }
 
