@@ -123,7 +123,8 @@ struct Player {
         const int swap = side == BUY ? costs.swap_buy : costs.swap_sell;
         const long long net = moved * CENTITICKS - (costs.commission + swap * (nights - entry_nights));
         stats.net += net;
-        stats.squares += static_cast<unsigned long long>(net * net);
+        const unsigned long long square = static_cast<unsigned long long>(net * net), squares = stats.squares + square;
+        stats.squares = squares < square ? ~0ull : squares;
         peak = stats.net > peak ? stats.net : peak;
         const long long fall = peak - stats.net;
         stats.drawdown = fall > stats.drawdown ? fall : stats.drawdown;

@@ -27,7 +27,7 @@ pub const PIP: i32 = 10 * CENTITICKS;
 /// Digits after the point of a centi-tick in pips.
 pub const PIP_DIGITS: u32 = 3;
 /// The largest move of a price that a trade can book, in ticks: keeps amounts within 32 bits.
-const MAX_MOVE: i32 = 10_000_000;
+pub(crate) const MAX_MOVE: i32 = 10_000_000;
 
 /// What trading costs besides the spread, which is in the bars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Costs {
 pub struct Stats {
     /// Net result, in centi-ticks a unit.
     pub net: i64,
-    /// Sum of the squares of the trades' net results.
+    /// Sum of the squares of the trades' net results; the largest number where it is more than that.
     pub squares: u64,
     /// Deepest fall of the sum of closed trades below its highest value before, in centi-ticks.
     pub drawdown: i64,
@@ -339,7 +339,7 @@ impl Stats {
     pub fn book(&mut self, trade: &Trade, peak: &mut i64) {
         let net = i64::from(trade.net);
         self.net += net;
-        self.squares = self.squares.wrapping_add((net * net).unsigned_abs());
+        self.squares = self.squares.saturating_add((net * net).unsigned_abs());
         *peak = (*peak).max(self.net);
         self.drawdown = self.drawdown.max(*peak - self.net);
         self.trades += 1;

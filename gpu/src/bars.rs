@@ -197,8 +197,8 @@ fn gates(times: &[i64], timeframe: Timeframe) -> Vec<u32> {
     let length = timeframe.seconds();
     let hour = |open: i64| 1_u32 << ((open + length).rem_euclid(86_400) / 3_600);
     let fresh = |at: usize| if at > 0 && times[at] - times[at - 1] == length { GATE_FRESH } else { 0 };
-    let confirmed = GATE_BUY_CONFIRMED | GATE_SELL_CONFIRMED;
-    times.iter().enumerate().map(|(at, open)| hour(*open) | fresh(at) | confirmed).collect()
+    // Nothing is confirmed before the longer timeframes have been asked.
+    times.iter().enumerate().map(|(at, open)| hour(*open) | fresh(at)).collect()
 }
 
 #[cfg(test)]

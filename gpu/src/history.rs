@@ -8,10 +8,12 @@ pub mod confirmed;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use sep_contract::candles::data_hash;
-use sep_contract::{Digest, Pair, Provenance, Timeframe};
+use sep_contract::{Digest, Pair, Provenance, Ticks, Timeframe};
 
 use crate::aggregate::{AggregateError, aggregate};
+use crate::backtest::MAX_MOVE;
 use crate::bars::Bars;
 use crate::store::{Store, StoreError};
 
@@ -46,9 +48,18 @@ pub enum HistoryError {
         {timeframe} alone"
     )]
     Apart { pair: Pair, timeframe: Timeframe },
+    #[error(
+        "{pair} was at {price}: pairs above {} are not played, since their moves leave what the engine counts in",
+        Ticks::new(DEAREST).to_decimal(*pair)
+    )]
+    TooDear { pair: Pair, price: Decimal },
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
 }
+
+/// The highest price that is played, in ticks. Moves are booked up to a tenth of it: further no pair goes while a
+/// position is held.
+const DEAREST: i32 = 10 * MAX_MOVE;
 
 impl History {
     /// The stored series that bars of these timeframes are taken or made from: the shortest of M1 to H1, M1 where
@@ -87,6 +98,10 @@ impl History {
         let set = store.load(pair, imported, from, to)?;
         if set.candles.is_empty() {
             return Err(HistoryError::Empty { pair, store: store.root().display().to_string(), from, to });
+        }
+        let dearest = set.candles.iter().map(|candle| candle.ask.high).max();
+        if let Some(price) = dearest.filter(|price| price.get() > DEAREST) {
+            return Err(HistoryError::TooDear { pair, price: price.to_decimal(pair) });
         }
         let hash = data_hash(&set);
         Ok(Self { hash, provenance: set.provenance.clone(), ..Self::of(Bars::new(&set), timeframes)? })

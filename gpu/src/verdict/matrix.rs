@@ -18,10 +18,7 @@ pub struct Cell {
     pub trades: u32,
     /// Net profit after all costs, in centi-ticks.
     pub net: i64,
-    /// The squares of the trades' net profits, in squared centi-ticks. The backends let the sum of one slice wrap
-    /// beyond 1.8e19. Trades that each earn or lose the 600 ticks that a pair quoted around 1.0 moves in a day
-    /// would have to be five thousand million in one slice. Gold at 4,000 dollars moves four million ticks a day:
-    /// there a hundred and fifteen such trades do it.
+    /// The squares of the trades' net profits, in squared centi-ticks; the largest number where they are more.
     pub squares: u64,
 }
 
@@ -32,9 +29,13 @@ impl Cell {
     /// every trade were as likely to lose as to win what it moved, it would have mean 0 and variance 1, however
     /// many trades there were, however large, and however fat their tails. For many trades it is the t statistic
     /// of the mean trade: it rewards a good trade that comes often over one that came once. It is defined from
-    /// one trade on, and a single lucky trade can never score above 1. No trades: 0, the money they made.
+    /// one trade on, and a single lucky trade can never score above 1. No trades: 0, the money they made. Squares
+    /// beyond what can be counted: 0 too, as nothing is known then.
     pub fn ratio(&self) -> f64 {
-        if self.squares == 0 { 0.0 } else { self.net as f64 / libm::sqrt(self.squares as f64) }
+        match self.squares {
+            0 | u64::MAX => 0.0,
+            squares => self.net as f64 / libm::sqrt(squares as f64),
+        }
     }
 
     /// The mean trade, in centi-ticks; 0 without any.
@@ -212,6 +213,10 @@ mod tests {
         assert_eq!(cell(1, 5000, 25_000_000).ratio(), 1.0);
         assert_eq!(cell(4, 40, 400).ratio(), 2.0);
         assert_eq!(cell(0, 0, 0).ratio(), 0.0);
+        let mut beyond = cell(20, 1 << 40, u64::MAX - 5);
+        assert!(beyond.ratio() > 0.0);
+        beyond += cell(1, 1 << 40, 7);
+        assert_eq!(beyond.ratio(), 0.0);
         assert_eq!((cell(4, -30, 400).mean(), cell(0, 0, 0).mean()), (-7.5, 0.0));
     }
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use sep_gpu::backend::{Batch, cpu};
 use sep_gpu::backtest::{Costs, Run, Stats};
-use sep_gpu::bars::{GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED};
+use sep_gpu::bars::{Bars, GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED};
 use sep_gpu::lane::{Distance, Lane, MAX_HOLD};
 use sep_gpu::qfh::{Constants, Features, scores};
-use sep_gpu::variant::{Hours, Space};
+use sep_gpu::variant::{Hours, Space, Variant};
 
 use crate::made::{self, Dice};
 
@@ -64,6 +64,39 @@ pub fn wild(count: usize, features: &Features, seed: u64) -> Vec<Lane> {
     lanes
 }
 
+/// Bars of which some lack a confirmation.
+pub fn bars(count: usize, seed: u64) -> Bars {
+    let mut bars = made::bars(count, seed);
+    let mut dice = Dice(seed ^ 1);
+    for gate in &mut bars.gate {
+        let confirmed = [GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED];
+        for bit in confirmed.into_iter().filter(|_| dice.roll(3) != 0) {
+            *gate |= bit;
+        }
+    }
+    bars
+}
+
+/// Trades so large that their squares are more than can be counted: then all backends stop at the same number.
+pub fn beyond_counting(evaluate: impl Fn(&Batch) -> Vec<Stats>) {
+    let mut bars = bars(9_000, 3);
+    for prices in [&mut bars.bid, &mut bars.ask] {
+        for column in [&mut prices.open, &mut prices.high, &mut prices.low, &mut prices.close] {
+            column.iter_mut().for_each(|price| *price = 500_000_000 + (*price - 110_000) * 100_000);
+        }
+    }
+    let features = Features::new(&bars, 11, false, &Constants::default());
+    let far = Distance { ticks: 1_000_000, ranges: 0 };
+    let (buy_above, sell_above) = (f32::MIN_POSITIVE, 10.0);
+    let lane = Lane { stop: far, target: far, buy_above, sell_above, ..Variant::published().lane() };
+    let lanes = [Lane { min_confidence: 0.0, min_coherence: 0.0, hold: 1, ..lane }];
+    let (costs, segments) = (Costs::default(), [0..300, 0..bars.len()]);
+    let batch = Batch { bars: &bars, features: &features, costs: &costs, lanes: &lanes, segments: &segments };
+    let expected = defined(&batch);
+    assert!(expected[0].squares < u64::MAX && expected[1].squares == u64::MAX, "{expected:?}");
+    assert_eq!(evaluate(&batch), expected);
+}
+
 /// What the definition says about a batch.
 pub fn defined(batch: &Batch) -> Vec<Stats> {
     let Batch { bars, features, costs, lanes, segments } = *batch;
@@ -77,7 +110,7 @@ pub fn defined(batch: &Batch) -> Vec<Stats> {
 
 #[test]
 fn the_cpu_backend_gives_what_the_definition_gives() {
-    let bars = made::bars(10_000, 7);
+    let bars = bars(10_000, 7);
     // Variants pass 4,096 bars at a time; the first segment and the last two go beyond, and end within.
     let segments: Vec<Range<usize>> = vec![0..9_000, 700..701, 750..750, 900..5_000, 1_800..10_000];
     let costs = Costs { slippage: 1, commission: 70, swap_buy: 55, swap_sell: -12 };
@@ -92,6 +125,7 @@ fn the_cpu_backend_gives_what_the_definition_gives() {
         trades += expected.iter().map(|stats| stats.trades).sum::<u32>();
     }
     assert!(trades > 50_000, "{trades} trades: too few to compare anything");
+    beyond_counting(cpu::evaluate);
 }
 
 #[test]

@@ -8,32 +8,17 @@ use std::ops::Range;
 use sep_gpu::backend::Batch;
 use sep_gpu::backend::cuda::{Cuda, CudaError, probe};
 use sep_gpu::backtest::{Costs, Stats};
-use sep_gpu::bars::{Bars, GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED};
 use sep_gpu::lane::Lane;
 use sep_gpu::qfh::{Constants, Features};
 
-use crate::backend::{defined, wild};
+use crate::backend::{bars, beyond_counting, defined, wild};
 use crate::fake_cuda::{emulated, inside, run, say, skip};
-use crate::made::{self, Dice};
 
 const COSTS: [Costs; 2] = [
     Costs { slippage: 1, commission: 70, swap_buy: 55, swap_sell: -12 },
     // Whole ticks, so that some trades come to nothing at all.
     Costs { slippage: 0, commission: 100, swap_buy: 0, swap_sell: 0 },
 ];
-
-/// Bars of which some lack a confirmation.
-fn bars(count: usize, seed: u64) -> Bars {
-    let mut bars = made::bars(count, seed);
-    let mut dice = Dice(seed ^ 1);
-    for gate in &mut bars.gate {
-        let confirmed = [GATE_BUY_CONFIRMED, GATE_SELL_CONFIRMED];
-        for bit in confirmed.into_iter().filter(|_| dice.roll(3) == 0) {
-            *gate &= !bit;
-        }
-    }
-    bars
-}
 
 /// Random grids on random bars, several batches at once; `scale` bars in the longest series.
 fn grids_agree(scale: usize) {
@@ -74,6 +59,7 @@ fn grids_agree(scale: usize) {
         trades += expected.iter().map(|stats| stats.trades).sum::<u32>();
     }
     assert!(trades > 10_000, "{trades} trades: too few to compare anything");
+    beyond_counting(|batch| cuda.evaluate(std::slice::from_ref(batch)).unwrap().concat());
 }
 
 fn difference(found: &[Stats], expected: &[Stats]) -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use sep_contract::candles::encode;
-use sep_contract::{CandleSet, Digest, Month, Timeframe};
+use sep_contract::{CandleSet, Digest, Month, Ticks, Timeframe};
 use sep_gpu::aggregate::aggregate;
 use sep_gpu::backend::Backend;
 use sep_gpu::backtest::Costs;
@@ -62,10 +62,13 @@ fn a_training_that_was_killed_goes_on_where_it_was() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The name of the search takes 32 bytes; more than that is finished work.
-    let played =
-        || unfinished(&sandbox).iter().any(|path| fs::metadata(path).map_or(0, |file| file.len()) > 32);
-    while !played() {
+    // Behind the name of the search stand pieces of finished work: a count of cells, 20 bytes for each, a digest.
+    let whole_piece = |path: &PathBuf| {
+        let found = fs::read(path).unwrap_or_default();
+        let count = found.get(32..40).map(|count| u64::from_le_bytes(count.try_into().unwrap()));
+        count.is_some_and(|count| found.len() as u64 >= 32 + 8 + count * 20 + 32)
+    };
+    while !unfinished(&sandbox).iter().any(whole_piece) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         std::thread::yield_now();
     }
@@ -254,6 +257,17 @@ fn what_cannot_be_searched_is_refused_by_name() {
     sandbox.file("space.json", space.to_string());
     let space = error("train EUR_USD --space space.json", 2);
     assert!(space.contains("windows holds 65: expected 2 to 64 bits"), "{space}");
+    let mut gold = made::candles("XAU_USD", 2_000, 1);
+    for candle in &mut gold.candles {
+        for side in [&mut candle.bid, &mut candle.ask] {
+            for price in [&mut side.open, &mut side.high, &mut side.low, &mut side.close] {
+                *price = Ticks::new(price.get() + 400_000_000);
+            }
+        }
+    }
+    put(&sandbox, &gold);
+    let dear = error("train XAU_USD --quick", 1);
+    assert!(dear.contains("XAU_USD was at 4001.") && dear.contains("pairs above 1000.00000"), "{dear}");
     assert!(!sandbox.path("data/models").exists(), "a refused training keeps nothing");
 }
 
