@@ -9,8 +9,6 @@ mod slices;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread;
 
 use sep_contract::{Pair, Side, Timeframe};
 
@@ -133,33 +131,50 @@ impl<'a> Training<'a> {
             at = cells.len() / self.request.slices.max(1);
             self.tell(at, 0.0);
         }
-        // While the variants of one key are played, the features of the next are made: a card would wait for them.
-        let (made, models) = mpsc::sync_channel(1);
-        let (request, numbers) = (self.request, self.numbers.get(at..).unwrap_or_default());
-        thread::scope(|scope| {
-            scope.spawn(move || make_models(request, history, numbers, &made));
-            for model in models {
-                let Model { key, count, bars, features } = model?;
-                let (segments, costs) = (self.slices.of(key.timeframe), &self.request.costs);
-                let bars_played: usize = segments.iter().map(Range::len).sum();
-                let last = at + count;
-                while at < last {
-                    let end = (at + self.backend.lanes_at_once()).min(last);
-                    let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
-                    let batch = Batch { bars, features: &features, costs, lanes: &lanes, segments };
-                    let stats = self.backend.evaluate(&[batch])?;
-                    let new = cells.len();
-                    cells.extend(stats.into_iter().flatten().map(Cell::from));
-                    if let Some(checkpoint) = &mut checkpoint {
-                        checkpoint.add(&cells[new..])?;
-                    }
-                    self.tell(end, bars_played as f64 * (end - at) as f64);
-                    at = end;
-                }
+        let mut next = Model::first_of(self.request, history, self.numbers.get(at..).unwrap_or_default())?;
+        while let Some(model) = next.take() {
+            let (request, rest) = (self.request, &self.numbers[at + model.count..]);
+            let mut made = Ok(None);
+            // While the variants of one model are played, the features of the next are made: a card would wait for
+            // them. In the pool, not in a thread of their own: a search that runs in the pool itself would keep the
+            // hands that make them.
+            let played = rayon::in_place_scope(|scope| {
+                scope.spawn(|_| made = Model::first_of(request, history, rest));
+                self.play_model(&model, at, &mut cells, checkpoint.as_deref_mut())
+            });
+            played?;
+            at += model.count;
+            next = made?;
+        }
+        checkpoint.map_or(Ok(()), Checkpoint::sync)?;
+        Ok(Matrix::new(self.request.slices, cells)?)
+    }
+
+    /// Plays the variants of a model, which begin at a place in the matrix.
+    fn play_model(
+        &self,
+        model: &Model,
+        mut at: usize,
+        cells: &mut Vec<Cell>,
+        mut checkpoint: Option<&mut Checkpoint>,
+    ) -> Result<(), TrainError> {
+        let Model { key, count, bars, features } = model;
+        let (segments, costs) = (self.slices.of(key.timeframe), &self.request.costs);
+        let bars_played: usize = segments.iter().map(Range::len).sum();
+        let last = at + count;
+        while at < last {
+            let end = (at + self.backend.lanes_at_once()).min(last);
+            let lanes: Vec<Lane> = (at..end).map(|place| self.variant(place).lane()).collect();
+            let stats = self.backend.evaluate(&[Batch { bars, features, costs, lanes: &lanes, segments }])?;
+            let new = cells.len();
+            cells.extend(stats.into_iter().flatten().map(Cell::from));
+            if let Some(checkpoint) = &mut checkpoint {
+                checkpoint.add(&cells[new..])?;
             }
-            checkpoint.map_or(Ok(()), Checkpoint::sync)?;
-            Ok(Matrix::new(self.request.slices, cells)?)
-        })
+            self.tell(end, bars_played as f64 * (end - at) as f64);
+            at = end;
+        }
+        Ok(())
     }
 
     fn tell(&self, variants_done: usize, bar_variants: f64) {
@@ -203,29 +218,22 @@ struct Model<'a> {
     features: Features,
 }
 
-/// Makes the features of these variants in their order, and gives them away as they are taken.
-fn make_models<'a>(
-    request: &Request,
-    history: &'a History,
-    mut numbers: &[u64],
-    made: &SyncSender<Result<Model<'a>, TrainError>>,
-) {
-    let key = |number: &u64| request.space.at(*number).key();
-    while let Some(first) = numbers.first().map(key) {
+impl<'a> Model<'a> {
+    /// The model of the first of these variants; none where there are none.
+    fn first_of(
+        request: &Request,
+        history: &'a History,
+        numbers: &[u64],
+    ) -> Result<Option<Self>, TrainError> {
+        let key = |number: &u64| request.space.at(*number).key();
+        let Some(first) = numbers.first().map(key) else { return Ok(None) };
         // Neighbours share their features: numbers are ascending, and the key comes first in them.
         let count = numbers.partition_point(|number| key(number) == first);
-        numbers = &numbers[count..];
-        let missing = TrainError::Missing { pair: history.pair, timeframe: first.timeframe };
-        let model = history.bars(first.timeframe).ok_or(missing).map(|bars| Model {
-            key: first,
-            count,
-            bars,
-            features: Features::new(bars, first.window, first.symmetric, &request.constants),
-        });
-        // Nobody takes any more where playing has failed.
-        if model.is_err() | made.send(model).is_err() {
-            break;
-        }
+        let bars = history
+            .bars(first.timeframe)
+            .ok_or(TrainError::Missing { pair: history.pair, timeframe: first.timeframe })?;
+        let features = Features::new(bars, first.window, first.symmetric, &request.constants);
+        Ok(Some(Self { key: first, count, bars, features }))
     }
 }
 
