@@ -107,11 +107,24 @@ pub fn encode(set: &CandleSet) -> Result<Vec<u8>, CandleFileError> {
     Ok(table::encode(&fields(set.pair.digits()), &notes, &columns)?)
 }
 
+fn fields_of(notes: &BTreeMap<String, String>) -> Vec<Field> {
+    fields(notes.get("sep.digits").and_then(|digits| digits.parse().ok()).unwrap_or(5))
+}
+
+/// Reads the newest candles from Parquet bytes: those of the last so many groups of some thousand rows each, and
+/// whether they are all that there are. The file's seal says that the whole of it is sound; one without is read as
+/// by [`decode`].
+pub fn decode_newest(bytes: &[u8], groups: usize) -> Result<(CandleSet, bool), CandleFileError> {
+    if !table::is_sealed(bytes) {
+        return Ok((decode(bytes)?, true));
+    }
+    let (table, whole) = table::decode_newest(bytes, fields_of, groups)?;
+    Ok((from_table(&table)?, whole))
+}
+
 /// Reads candles from Parquet bytes.
 pub fn decode(bytes: &[u8]) -> Result<CandleSet, CandleFileError> {
-    let table = table::decode(bytes, |notes| {
-        fields(notes.get("sep.digits").and_then(|digits| digits.parse().ok()).unwrap_or(5))
-    })?;
+    let table = table::decode(bytes, fields_of)?;
     let set = from_table(&table)?;
     let (recorded, found) = (note(&table.notes, "sep.content")?, content_hash(&set).to_string());
     if recorded != found {
@@ -263,6 +276,26 @@ mod tests {
             change(&mut changed);
             assert_ne!(data_hash(&changed), data_hash(&set), "change {at}");
         }
+    }
+
+    #[test]
+    fn the_newest_are_the_last_ones() {
+        let set = sample("EUR_USD", 10_000);
+        let bytes = encode(&set).unwrap();
+        for (groups, from) in [(1, 8_192), (2, 4_096), (3, 0), (usize::MAX, 0)] {
+            let expected = CandleSet { candles: set.candles[from..].to_vec(), ..set.clone() };
+            assert_eq!(decode_newest(&bytes, groups), Ok((expected, from == 0)), "{groups}");
+        }
+        // Damage is found wherever it is, also in what is not read.
+        for at in [100, bytes.len() / 2, bytes.len() - 100] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(decode_newest(&damaged, 1).is_err(), "byte {at}");
+        }
+        // Without its seal nothing is taken on trust.
+        let mut unsealed = bytes.clone();
+        unsealed[4..20].fill(0);
+        assert_eq!(decode_newest(&unsealed, 1), Ok((set, true)));
     }
 
     #[test]

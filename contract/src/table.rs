@@ -5,6 +5,7 @@
 //! what the columns mean. Whatever bytes come in, an error comes out, never a panic.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -12,7 +13,7 @@ use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64T
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
@@ -20,7 +21,8 @@ mod guard;
 mod read;
 mod seal;
 
-pub(crate) use read::{decode, describe};
+pub(crate) use read::{decode, decode_newest, describe};
+pub(crate) use seal::is_sealed;
 
 /// What every Parquet file begins with.
 const MAGIC: &[u8] = b"PAR1";
@@ -136,7 +138,10 @@ impl Kind {
     }
 }
 
-/// A table as Parquet bytes, one row group, zstd.
+/// Rows of a group, which are read together: few enough that the newest are soon read, enough to pack well.
+const GROUP_ROWS: usize = 4_096;
+
+/// A table as Parquet bytes, zstd, in groups of rows.
 pub(crate) fn encode(
     fields: &[Field],
     notes: &[(&str, String)],
@@ -151,42 +156,58 @@ pub(crate) fn encode(
             notes.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone())).collect(),
         ));
     for field in fields {
-        // Bars and ticks change little from row to row: deltas pack them into a few bits each.
+        // Bars and ticks change little from row to row: deltas pack them into a few bits each, and a compressor
+        // finds next to nothing in these, but takes time to be set up for every group.
         if matches!(field.kind, Kind::Decimal32 { .. } | Kind::Time | Kind::Count) {
             let path = ColumnPath::from(field.name);
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_compression(path, Compression::UNCOMPRESSED);
         }
     }
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))
         .map_err(unwritable)?;
     writer.write_all(&seal::ROOM).map_err(|error| unwritable(error.into()))?;
-    let mut group = writer.next_row_group().map_err(unwritable)?;
-    for (field, values) in fields.iter().zip(columns) {
-        let mut column = group
-            .next_column()
-            .map_err(unwritable)?
-            .ok_or_else(|| TableError::Unwritable { detail: "more columns than fields".into() })?;
-        match values {
-            Values::I32(values) => column.typed::<Int32Type>().write_batch(values, None, None),
-            Values::I64(values) => column.typed::<Int64Type>().write_batch(values, None, None),
-            Values::F64(values) => column.typed::<DoubleType>().write_batch(values, None, None),
-            Values::Text(values) => {
-                let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
-                let present: Vec<ByteArray> =
-                    values.iter().flatten().map(|text| ByteArray::from(text.as_str())).collect();
-                let levels = (field.kind == Kind::OptionalText).then_some(levels.as_slice());
-                column.typed::<ByteArrayType>().write_batch(&present, levels, None)
-            }
+    let rows = columns.first().map_or(0, Values::len);
+    for start in (0..rows.max(1)).step_by(GROUP_ROWS) {
+        let rows = start..(start + GROUP_ROWS).min(rows);
+        let mut group = writer.next_row_group().map_err(unwritable)?;
+        for (field, values) in fields.iter().zip(columns) {
+            let mut column = group
+                .next_column()
+                .map_err(unwritable)?
+                .ok_or_else(|| TableError::Unwritable { detail: "more columns than fields".into() })?;
+            write(&mut column, field, values, rows.clone()).map_err(unwritable)?;
+            column.close().map_err(unwritable)?;
         }
-        .map_err(unwritable)?;
-        column.close().map_err(unwritable)?;
+        group.close().map_err(unwritable)?;
     }
-    group.close().map_err(unwritable)?;
     let mut bytes = writer.into_inner().map_err(unwritable)?;
     seal::set(&mut bytes);
     Ok(bytes)
+}
+
+/// Writes some rows of a column.
+fn write(
+    column: &mut SerializedColumnWriter,
+    field: &Field,
+    values: &Values,
+    rows: Range<usize>,
+) -> Result<usize, ParquetError> {
+    match values {
+        Values::I32(values) => column.typed::<Int32Type>().write_batch(&values[rows], None, None),
+        Values::I64(values) => column.typed::<Int64Type>().write_batch(&values[rows], None, None),
+        Values::F64(values) => column.typed::<DoubleType>().write_batch(&values[rows], None, None),
+        Values::Text(values) => {
+            let values = &values[rows];
+            let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+            let present: Vec<ByteArray> =
+                values.iter().flatten().map(|text| ByteArray::from(text.as_str())).collect();
+            let levels = (field.kind == Kind::OptionalText).then_some(levels.as_slice());
+            column.typed::<ByteArrayType>().write_batch(&present, levels, None)
+        }
+    }
 }
 
 impl Values {

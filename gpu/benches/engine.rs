@@ -2,16 +2,23 @@
 //! writes them beside those of whole processes.
 
 use std::hint::black_box;
+use std::process::Command;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::{SignedDuration, Timestamp};
 use sep_contract::{CandleSet, Pair, Timeframe};
 use sep_gpu::backend::{Batch, cpu};
 use sep_gpu::backtest::{Costs, levels};
 use sep_gpu::bars::Bars;
 use sep_gpu::lane::Lane;
+use sep_gpu::model::Models;
 use sep_gpu::qfh::{Constants, Features, decide};
+use sep_gpu::signals::Address;
+use sep_gpu::signals::follow::Follower;
+use sep_gpu::signals::outbox::Outbox;
 use sep_gpu::sma::{Crossing, Series, grid};
+use sep_gpu::store::Store;
 use sep_gpu::synth::{Spec, generate};
 use sep_gpu::variant::{Search, Space, Variant};
 use sep_gpu::windows::census;
@@ -19,6 +26,8 @@ use sep_gpu::windows::census;
 const BARS: usize = 100_000;
 /// Variants of one batch: enough to keep all cores busy to the end.
 const VARIANTS: usize = 512;
+/// When a look comes after its bar has opened: a moment after the minute is over.
+const LATE: SignedDuration = SignedDuration::from_secs(65);
 /// The pairs of the goal on signals.
 const PAIRS: [&str; 18] = [
     "EUR_USD", "GBP_USD", "USD_JPY", "USD_CHF", "AUD_USD", "USD_CAD", "NZD_USD", "EUR_GBP", "EUR_JPY",
@@ -91,7 +100,7 @@ fn variants(criterion: &mut Criterion) {
 }
 
 /// What a new bar of every pair asks for: the features of its newest bars, the decision, stop and target.
-fn signals(criterion: &mut Criterion) {
+fn decisions(criterion: &mut Criterion) {
     let constants = Constants::default();
     let lane = Variant::published().lane();
     let newest: Vec<CandleSet> =
@@ -112,5 +121,44 @@ fn signals(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sma, windows, features, variants, signals);
+/// The same from a store of a month of M1 for each pair, as `sep-gpu signals --watch` looks at it: a minute later,
+/// each file is read again, the models speak, and what they say is written and on the disk.
+fn look(criterion: &mut Criterion) {
+    let folder = std::env::temp_dir().join(format!("sep-bench-look-{}", std::process::id()));
+    let (store, models) = (folder.join("candles"), folder.join("models"));
+    let run = |words: &str| {
+        let done = Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
+            .args(words.split_whitespace())
+            .env("SEP_CANDLES", &store)
+            .env("SEP_MODELS", &models)
+            .output()
+            .expect("sep-gpu is built for benchmarks");
+        assert!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let pairs = PAIRS.join(" ");
+    run(&format!("candles synth {pairs} --days 30 --seed 1"));
+    run(&format!("train {pairs} --quick --timeframes M1 --backend cpu"));
+    PAIRS.iter().for_each(|pair| run(&format!("promote {pair} --override benchmark")));
+    let pair: Pair = PAIRS[0].parse().expect("a pair by its usual name");
+    let address = Address { account: "primary".into(), strategy: "qfh".into() };
+    let outbox = Outbox::at(folder.join("signals"));
+    let mut follower = Follower::new(Store::at(&store), Models::at(&models), outbox, address, Vec::new());
+    // The newest bars, as always, and enough of them for a minute a look.
+    let stored = Store::at(&store).load(pair, Timeframe::M1, Timestamp::MIN, Timestamp::MAX);
+    let candles = stored.expect("the store is sound").candles;
+    let mut closes = candles[candles.len() - 3_000..].iter().map(|candle| candle.time + LATE);
+    let mut group = criterion.benchmark_group("signals");
+    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4));
+    group.bench_function("18-pairs-look", |bencher| {
+        bencher.iter(|| {
+            let look = follower.look(closes.next().expect("enough bars")).expect("the store is sound");
+            assert!(look.failed.is_empty() && look.said.len() == PAIRS.len());
+        });
+    });
+    group.finish();
+    // Best effort: it is a temporary folder.
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+criterion_group!(benches, sma, windows, features, variants, decisions, look);
 criterion_main!(benches);

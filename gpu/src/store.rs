@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sep_contract::candle::{CandleFault, store_path};
-use sep_contract::candles::{CandleFileError, decode, describe, encode};
+use sep_contract::candles::{CandleFileError, decode, decode_newest, describe, encode};
 use sep_contract::{Candle, CandleSet, Month, Pair, Provenance, Timeframe};
 
 pub mod merge;
@@ -91,6 +91,18 @@ fn io_error<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> S
     move |source| StoreError::Io { action, path: path.to_owned(), source }
 }
 
+/// Whether a file holds what its place says.
+fn in_place(path: &Path, set: &CandleSet, pair: Pair, timeframe: Timeframe) -> Result<(), StoreError> {
+    if (set.pair, set.timeframe) == (pair, timeframe) {
+        return Ok(());
+    }
+    Err(StoreError::WrongPlace {
+        path: path.to_owned(),
+        found: format!("{} {}", set.pair, set.timeframe),
+        expected: format!("{pair} {timeframe}"),
+    })
+}
+
 impl Store {
     /// The store below a folder, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
@@ -152,14 +164,28 @@ impl Store {
         let path = self.path(pair, timeframe, month);
         let bytes = fs::read(&path).map_err(io_error("read", &path))?;
         let set = decode(&bytes).map_err(|source| StoreError::File { path: path.clone(), source })?;
-        if (set.pair, set.timeframe) != (pair, timeframe) {
-            return Err(StoreError::WrongPlace {
-                path,
-                found: format!("{} {}", set.pair, set.timeframe),
-                expected: format!("{pair} {timeframe}"),
-            });
-        }
+        in_place(&path, &set, pair, timeframe)?;
         Ok(set)
+    }
+
+    /// The newest candles of a month, checked: at least those of so many groups of its file's rows; and whether
+    /// they are all of the month's.
+    pub fn newest(
+        &self,
+        pair: Pair,
+        timeframe: Timeframe,
+        month: Month,
+        groups: usize,
+    ) -> Result<(CandleSet, bool), StoreError> {
+        let path = self.path(pair, timeframe, month);
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let (set, whole) = decode_newest(&bytes, groups)
+            .map_err(|source| StoreError::File { path: path.clone(), source })?;
+        in_place(&path, &set, pair, timeframe)?;
+        match faults(&set, month).into_iter().next() {
+            Some((row, fault)) => Err(StoreError::Unsound { path, row, fault }),
+            None => Ok((set, whole)),
+        }
     }
 
     /// What a month's file says of itself, and how many candles are in it; they are neither read nor checked.

@@ -28,13 +28,22 @@ pub(crate) fn decode(
     bytes: &[u8],
     fields_of: impl FnOnce(&BTreeMap<String, String>) -> Vec<Field>,
 ) -> Result<Table, TableError> {
+    decode_newest(bytes, fields_of, usize::MAX).map(|(table, _)| table)
+}
+
+/// The last so many groups of rows of a table from Parquet bytes, and whether they are all.
+pub(crate) fn decode_newest(
+    bytes: &[u8],
+    fields_of: impl FnOnce(&BTreeMap<String, String>) -> Vec<Field>,
+    groups: usize,
+) -> Result<(Table, bool), TableError> {
     if !bytes.starts_with(MAGIC) {
         let found = String::from_utf8_lossy(bytes.get(..MAGIC.len()).unwrap_or(bytes)).into_owned();
         return Err(TableError::NotParquet { found, size: bytes.len() });
     }
     seal::check(bytes)?;
     // The Parquet library is not written for hostile bytes; a panic of its own means a damaged file.
-    guard::quietly(|| decode_unguarded(bytes, fields_of)).unwrap_or_else(|| {
+    guard::quietly(|| decode_unguarded(bytes, fields_of, groups)).unwrap_or_else(|| {
         Err(TableError::Unreadable { detail: "the contents contradict one another".into() })
     })
 }
@@ -71,12 +80,18 @@ fn rows(metadata: &FileMetaData) -> Result<usize, TableError> {
 fn decode_unguarded(
     bytes: &[u8],
     fields_of: impl FnOnce(&BTreeMap<String, String>) -> Vec<Field>,
-) -> Result<Table, TableError> {
+    groups: usize,
+) -> Result<(Table, bool), TableError> {
     let reader = SerializedFileReader::new(Bytes::copy_from_slice(bytes)).map_err(unreadable)?;
     let metadata = reader.metadata().file_metadata();
     let notes = notes(metadata);
     let fields = fields_of(&notes);
-    let rows = rows(metadata)?;
+    let all = rows(metadata)?;
+    let first = reader.num_row_groups().saturating_sub(groups);
+    // What stands in the groups that are left out.
+    let before = reader.metadata().row_groups()[..first].iter().map(|group| group.num_rows()).sum::<i64>();
+    let rows = usize::try_from(before).ok().and_then(|before| all.checked_sub(before));
+    let rows = rows.ok_or(TableError::RowCount { found: before })?;
     let schema = metadata.schema_descr();
     for column in schema.columns() {
         if !fields.iter().any(|field| field.name == column.path().string()) {
@@ -102,14 +117,14 @@ fn decode_unguarded(
             let found = described(&column);
             return Err(TableError::WrongType { column: field.name, found, expected: field.kind.describe() });
         }
-        let values = read_column(&reader, at, field, &column)?;
+        let values = read_column(&reader, first, at, field, &column)?;
         let found = values.len();
         if found != rows {
             return Err(TableError::ShortColumn { column: field.name, found, expected: rows });
         }
         columns.push(values);
     }
-    Ok(Table { rows, notes, columns })
+    Ok((Table { rows, notes, columns }, first == 0))
 }
 
 /// Whether a column of the file can be read as a kind.
@@ -151,9 +166,10 @@ fn time_unit(column: &ColumnDescriptor) -> Option<(i64, i64)> {
     }
 }
 
-/// One column through all row groups.
+/// One column through all row groups from the first that is asked for.
 fn read_column(
     reader: &SerializedFileReader<Bytes>,
+    first: usize,
     at: usize,
     field: &Field,
     column: &ColumnDescriptor,
@@ -165,7 +181,7 @@ fn read_column(
         Kind::Float => Values::F64(Vec::new()),
         Kind::Text | Kind::OptionalText => Values::Text(Vec::new()),
     };
-    for group in 0..reader.num_row_groups() {
+    for group in first..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(unreadable)?;
         match (group.get_column_reader(at).map_err(unreadable)?, &mut values) {
             (ColumnReader::Int32ColumnReader(column), Values::I32(values)) => {

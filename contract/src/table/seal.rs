@@ -31,10 +31,14 @@ pub(super) fn set(bytes: &mut [u8]) {
     }
 }
 
+/// Whether a file has a seal.
+pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.get(MAGIC.len()..).is_some_and(|after_magic| after_magic.starts_with(TAG))
+}
+
 /// Whether a sealed file is whole.
 pub(super) fn check(bytes: &[u8]) -> Result<(), TableError> {
-    let after_magic = bytes.get(MAGIC.len()..).unwrap_or_default();
-    if !after_magic.starts_with(TAG) {
+    if !is_sealed(bytes) {
         return Ok(());
     }
     let whole = match (bytes.get(..DIGEST_AT), bytes.get(DIGEST_AT..END), bytes.get(END..)) {

@@ -201,6 +201,28 @@ fn no_more_months_are_read_than_are_needed() {
     }
 }
 
+#[test]
+fn no_more_rows_are_read_than_are_needed() {
+    let sandbox = Sandbox::new("signals-rows");
+    sandbox.put("2025-07", &minutes("2025-07-01T00:00:00Z", 20_000));
+    let hourly = Variant { timeframe: Timeframe::H1, ..buyer() };
+    let all = sandbox.load("EUR_USD", Timeframe::M1);
+    let say = |speaker: &Speaker, candles: &CandleSet, at| speaker.say(candles, at, &address()).unwrap();
+    // A moment at the end, some in the midst of the month, and some before there is enough for the model.
+    for (variant, least) in [(buyer(), 4), (hourly, 2)] {
+        let speaker = speaker(real(trained()), variant, Timeframe::M1);
+        let mut parts = 0;
+        for minute in [20_000, 16_000, 12_289, 12_288, 8_000, 4_000, 100, 1] {
+            let at = all.candles[0].time + SignedDuration::from_mins(minute);
+            let few = recent(&sandbox.store(), &speaker, at).unwrap();
+            assert!(all.candles.ends_with(&few.candles), "{minute}");
+            parts += usize::from(few.candles.len() < all.candles.len());
+            assert_eq!(say(&speaker, &few, at), say(&speaker, &all, at), "{minute}");
+        }
+        assert!(parts >= least, "{parts} times a part of the month was enough");
+    }
+}
+
 /// The files of signals in a sandbox by name, read by the contract.
 pub fn files(sandbox: &Sandbox) -> BTreeMap<String, SignalBatch> {
     let names = fs::read_dir(outbox(sandbox)).unwrap().map(|entry| entry.unwrap().file_name());

@@ -71,9 +71,9 @@ fn from_candles_to_rows_on_the_droplet() {
     // Made-up candles make no row where real ones trade: neither so nor with the file by hand.
     let (code, day) = desk.daily(&droplet, &["--quick"]);
     assert_eq!((code, &day["failed"][0]["step"], &day["files"]), (1, &json!("push"), &json!([])), "{day}");
-    let file = fs::read_dir(desk.0.join("data/signals")).expect("signals were made");
-    let file = file.filter_map(|entry| Some(entry.ok()?.path()));
-    let file = file.filter(|path| path.extension().is_some_and(|e| e == "parquet")).next().expect("a file");
+    let written = fs::read_dir(desk.0.join("data/signals")).expect("signals were made");
+    let mut written = written.filter_map(|entry| Some(entry.ok()?.path()));
+    let file = written.find(|path| path.extension().is_some_and(|e| e == "parquet")).expect("a file");
     let by_hand = on(&droplet, &["sync", file.to_str().expect("UTF-8")]);
     assert_eq!(by_hand.status.code(), Some(1));
     assert!(said(&by_hand).contains("signals of made-up candles, which never mix"), "{}", said(&by_hand));
