@@ -12,8 +12,9 @@ use crate::qfh::WINDOW_BITS;
 
 /// Windows side by side: what the widest registers hold of bytes.
 const LANES: usize = 64;
-/// Steps after which a count that fits a byte must be moved to a wider one.
-const STEPS: usize = 255;
+/// Windows that are counted together, for one length after the other: few enough that their counts stay in the
+/// nearest cache, and that a count of them fits a byte in each of the [`LANES`].
+const TILE: usize = 64 * LANES;
 
 /// The windows of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -33,15 +34,53 @@ pub struct Census {
 pub fn census(bars: &Bars, collapse: f64) -> Vec<Census> {
     let sums = Sums::new(bars);
     let arch = Arch::new();
-    let of = |window| arch.dispatch(Task { sums: &sums, window, collapse });
-    WINDOW_BITS.into_par_iter().map(of).collect()
+    let lengths: Vec<Length> =
+        WINDOW_BITS.map(|window| Length::new(window, collapse, sums.ruptures.len())).collect();
+    let tiles: Vec<usize> = (0..sums.ruptures.len()).step_by(TILE).collect();
+    let nothing = || vec![(0, 0); lengths.len()];
+    let counts = tiles
+        .par_iter()
+        .map(|start| arch.dispatch(Task { sums: &sums, lengths: &lengths, start: *start }))
+        .reduce(nothing, |mut left, right| {
+            for (left, right) in left.iter_mut().zip(right) {
+                *left = (left.0 + right.0, left.1 + right.1);
+            }
+            left
+        });
+    let census = |(length, (rising, falling)): (&Length, (usize, usize))| Census {
+        window: length.window,
+        windows: length.windows,
+        rising,
+        falling,
+    };
+    lengths.iter().zip(counts).map(census).collect()
+}
+
+/// What there is to know of a length before its windows are looked at.
+struct Length {
+    window: u32,
+    windows: usize,
+    /// From the count at a window's beginning to that at its end.
+    reach: usize,
+    /// The fewest transitions that reach the share; none where all of them do not.
+    least: Option<u8>,
+}
+
+impl Length {
+    fn new(window: u32, collapse: f64, counts: usize) -> Self {
+        let transitions = u8::try_from(window - 1).unwrap_or(u8::MAX);
+        let reach = usize::from(transitions);
+        // Compared as shares are, by division.
+        let enough = |count: &u8| f64::from(*count) / f64::from(transitions) >= collapse;
+        Self { window, windows: counts.saturating_sub(reach), reach, least: (0..=transitions).find(enough) }
+    }
 }
 
 /// Running counts of transitions modulo 256; a window's own counts are below that, so that differences
 /// are exact.
 struct Sums {
-    flips: Vec<u8>,
     ruptures: Vec<u8>,
+    nulls: Vec<u8>,
 }
 
 impl Sums {
@@ -52,82 +91,81 @@ impl Sums {
             bars.bid.close.iter().zip(&bars.ask.close).map(|(bid, ask)| bid + ask).collect();
         let pairs = closes.iter().zip(closes.iter().skip(1));
         let rises: Vec<u8> = pairs.map(|(before, close)| u8::from(close > before)).collect();
-        let sums = |counts: fn(u8, u8) -> u8| {
-            let of: Vec<u8> = rises.iter().zip(rises.iter().skip(1)).map(|(a, b)| counts(*a, *b)).collect();
-            let mut sum = 0_u8;
-            // Before the first transition there are none.
-            let mut sums = vec![0; of.len() + 1];
-            for (place, count) in sums[1..].iter_mut().zip(&of) {
-                sum = sum.wrapping_add(*count);
-                *place = sum;
-            }
-            sums
-        };
-        Self { flips: sums(|a, b| a ^ b), ruptures: sums(|a, b| a & b) }
+        let (ruptures, nulls) =
+            rayon::join(|| running(&rises, |a, b| a & b), || running(&rises, |a, b| 1 - (a | b)));
+        Self { ruptures, nulls }
     }
 }
 
+/// Running counts modulo 256 of the transitions that are 1, before the first of them and after each.
+fn running(rises: &[u8], transition: impl Fn(u8, u8) -> u8) -> Vec<u8> {
+    /// A one in each of eight bytes: times a word of eight small bytes, it gives their running sums.
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    let transitions: Vec<u8> =
+        rises.iter().zip(rises.iter().skip(1)).map(|(a, b)| transition(*a, *b)).collect();
+    let mut sums = Vec::with_capacity(transitions.len() + 1);
+    let mut sum = 0_u8;
+    sums.push(sum);
+    let (words, rest) = transitions.as_chunks::<8>();
+    for word in words {
+        let (own, before) = (u64::from_le_bytes(*word).wrapping_mul(ONES), u64::from(sum) * ONES);
+        // Byte by byte: the carries between them are left out.
+        let eight = ((own & !TOPS) + (before & !TOPS)) ^ ((own ^ before) & TOPS);
+        let eight = eight.to_le_bytes();
+        sums.extend_from_slice(&eight);
+        sum = eight[7];
+    }
+    for transition in rest {
+        sum = sum.wrapping_add(*transition);
+        sums.push(sum);
+    }
+    sums
+}
+
+/// The windows of all lengths that begin in a tile.
 struct Task<'a> {
     sums: &'a Sums,
-    window: u32,
-    collapse: f64,
+    lengths: &'a [Length],
+    start: usize,
 }
 
 impl WithSimd for Task<'_> {
-    type Output = Census;
+    type Output = Vec<(usize, usize)>;
 
     // Inlined, as is all that it calls, so that it is compiled for each set of instructions.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Census {
-        let transitions = u8::try_from(self.window - 1).unwrap_or(u8::MAX);
-        let reach = usize::from(transitions);
-        let all = self.sums.ruptures.len();
-        let windows = all.saturating_sub(reach);
-        let mut census = Census { window: self.window, windows, rising: 0, falling: 0 };
-        if windows == 0 {
-            return census;
+    fn with_simd<S: Simd>(self, _: S) -> Vec<(usize, usize)> {
+        let Sums { ruptures, nulls } = self.sums;
+        let mut counts = Vec::with_capacity(self.lengths.len());
+        for Length { windows, reach, least, .. } in self.lengths {
+            let old = self.start..(self.start + TILE).min(*windows);
+            let new = old.start + reach..old.end + reach;
+            counts.push(match least {
+                Some(least) if !old.is_empty() => {
+                    part(*least, (&ruptures[new.clone()], &ruptures[old.clone()]), (&nulls[new], &nulls[old]))
+                }
+                _ => (0, 0),
+            });
         }
-        // The fewest that reach the share; compared as shares are, by division.
-        let enough = |count: &u8| f64::from(*count) / f64::from(transitions) >= self.collapse;
-        let Some(least) = (0..=transitions).find(enough) else { return census };
-        let limits = [transitions, least];
-        let (new, old) = (reach..all, 0..windows);
-        let flips = (&self.sums.flips[new.clone()], &self.sums.flips[old.clone()]);
-        let ruptures = (&self.sums.ruptures[new], &self.sums.ruptures[old]);
-        let mut at = 0;
-        while at < windows {
-            let end = (at + LANES * STEPS).min(windows);
-            let (rising, falling) = part(
-                limits,
-                (&flips.0[at..end], &flips.1[at..end]),
-                (&ruptures.0[at..end], &ruptures.1[at..end]),
-            );
-            census.rising += rising;
-            census.falling += falling;
-            at = end;
-        }
-        census
+        counts
     }
 }
 
-/// Collapses among at most [`LANES`] times [`STEPS`] windows, from the running counts at their ends and at
-/// their beginnings.
+/// Collapses, rising and falling, among the windows of a tile: those with at least so many ruptures, or nulls, by
+/// the running counts at their ends and at their beginnings.
 #[inline(always)]
-fn part(limits: [u8; 2], flips: (&[u8], &[u8]), ruptures: (&[u8], &[u8])) -> (usize, usize) {
-    let (flips_new, flips_rest) = flips.0.as_chunks::<LANES>();
-    let (flips_old, flips_old_rest) = flips.1.as_chunks::<LANES>();
+fn part(least: u8, ruptures: (&[u8], &[u8]), nulls: (&[u8], &[u8])) -> (usize, usize) {
     let (ruptures_new, ruptures_rest) = ruptures.0.as_chunks::<LANES>();
     let (ruptures_old, ruptures_old_rest) = ruptures.1.as_chunks::<LANES>();
+    let (nulls_new, nulls_rest) = nulls.0.as_chunks::<LANES>();
+    let (nulls_old, nulls_old_rest) = nulls.1.as_chunks::<LANES>();
+    let collapses = |new: u8, old: u8| u8::from(new.wrapping_sub(old) >= least);
     let (mut rising, mut falling) = ([0_u8; LANES], [0_u8; LANES]);
-    for step in 0..flips_new.len() {
+    for step in 0..ruptures_new.len() {
         for lane in 0..LANES {
-            let (up, down) = collapses(
-                limits,
-                flips_new[step][lane].wrapping_sub(flips_old[step][lane]),
-                ruptures_new[step][lane].wrapping_sub(ruptures_old[step][lane]),
-            );
-            rising[lane] += up;
-            falling[lane] += down;
+            rising[lane] += collapses(ruptures_new[step][lane], ruptures_old[step][lane]);
+            falling[lane] += collapses(nulls_new[step][lane], nulls_old[step][lane]);
         }
     }
     let (mut all_rising, mut all_falling) = (0, 0);
@@ -135,23 +173,11 @@ fn part(limits: [u8; 2], flips: (&[u8], &[u8]), ruptures: (&[u8], &[u8])) -> (us
         all_rising += usize::from(rising[lane]);
         all_falling += usize::from(falling[lane]);
     }
-    for at in 0..flips_rest.len() {
-        let (up, down) = collapses(
-            limits,
-            flips_rest[at].wrapping_sub(flips_old_rest[at]),
-            ruptures_rest[at].wrapping_sub(ruptures_old_rest[at]),
-        );
-        all_rising += usize::from(up);
-        all_falling += usize::from(down);
+    for at in 0..ruptures_rest.len() {
+        all_rising += usize::from(collapses(ruptures_rest[at], ruptures_old_rest[at]));
+        all_falling += usize::from(collapses(nulls_rest[at], nulls_old_rest[at]));
     }
     (all_rising, all_falling)
-}
-
-/// Whether a window with so many flips and ruptures collapses, rising and falling, as 0 or 1.
-#[inline(always)]
-fn collapses([transitions, least]: [u8; 2], flips: u8, ruptures: u8) -> (u8, u8) {
-    let nulls = transitions.wrapping_sub(flips).wrapping_sub(ruptures);
-    (u8::from(ruptures >= least), u8::from(nulls >= least))
 }
 
 #[cfg(test)]
