@@ -29,7 +29,7 @@ lint: setup ## Formatting and clippy, warnings denied
 kernels: setup ## Compile the CUDA kernels to the PTX that is shipped; needs no GPU
 	python3 scripts/kernels.py build
 
-bench: bench-deploy bench-queries bench-gpu bench-gate ## All benchmarks; they write docs/benchmarks.md
+bench: bench-deploy bench-queries bench-gpu bench-gate ## All benchmarks; bench-deploy and bench-gpu write docs/benchmarks.md
 
 bench-deploy: release ## Deployments, side by side with Ansible, pyinfra and ssh
 	$(SUDO) bash bench/deploy.sh
