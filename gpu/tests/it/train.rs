@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use sep_contract::candles::encode;
 use sep_contract::{CandleSet, Digest, Month, Ticks, Timeframe};
@@ -55,13 +55,7 @@ fn a_training_that_was_killed_goes_on_where_it_was() {
     let synth = "synth EUR_USD --bars 60000 --seed 11";
     let sandbox = Sandbox::new("train-killed");
     sandbox.ok(synth);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
-        .args(words)
-        .current_dir(sandbox.path(""))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = begun(&sandbox, &words);
     // Behind the name of the search stand pieces of finished work: a count of cells, 20 bytes for each, a digest.
     let whole_piece = |path: &PathBuf| {
         let found = fs::read(path).unwrap_or_default();
@@ -93,6 +87,17 @@ fn a_training_that_was_killed_goes_on_where_it_was() {
     assert_eq!(model(&sandbox, "EUR_USD"), model(&whole, "EUR_USD"));
 }
 
+/// A training that goes on beside the test, to be killed.
+fn begun(sandbox: &Sandbox, words: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
+        .args(words)
+        .current_dir(sandbox.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// What a pair's searches have left behind.
 fn unfinished(sandbox: &Sandbox) -> Vec<PathBuf> {
     let folder = fs::read_dir(sandbox.path("data/models/EUR_USD")).into_iter().flatten();
@@ -107,13 +112,7 @@ fn a_training_that_was_killed_in_its_walks_goes_on_after_them() {
     let words = ["train", "EUR_USD", "--quick", "--backend", "cpu"];
     let sandbox = Sandbox::new("train-killed-walking");
     sandbox.ok("synth EUR_USD --days 60 --seed 3 --edge 0.5");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sep-gpu"))
-        .args(words)
-        .current_dir(sandbox.path(""))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = begun(&sandbox, &words);
     let finished = || {
         let mut left = unfinished(&sandbox).into_iter();
         left.find(|path| path.extension().is_some_and(|extension| extension == "walks"))
