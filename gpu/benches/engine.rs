@@ -147,15 +147,19 @@ fn look(criterion: &mut Criterion) {
     let stored = Store::at(&store).load(pair, Timeframe::M1, Timestamp::MIN, Timestamp::MAX);
     let candles = stored.expect("the store is sound").candles;
     let mut closes = candles[candles.len() - 3_000..].iter().map(|candle| candle.time + LATE);
+    let (mut looks, mut written) = (0, 0);
     let mut group = criterion.benchmark_group("signals");
     group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4));
     group.bench_function("18-pairs-look", |bencher| {
         bencher.iter(|| {
             let look = follower.look(closes.next().expect("enough bars")).expect("the store is sound");
             assert!(look.failed.is_empty() && look.said.len() == PAIRS.len());
+            (looks, written) = (looks + 1, written + look.written.len());
         });
     });
     group.finish();
+    // Else the figure would not be what it is called.
+    assert!(written * 2 >= looks, "{written} files written in {looks} looks");
     // Best effort: it is a temporary folder.
     let _ = std::fs::remove_dir_all(folder);
 }
